@@ -1,0 +1,47 @@
+// The commit records of images: objects images/<root>. The record's presence is the image's existence.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "image/digest.h"
+#include "image/store.h"
+
+namespace atelier::image {
+
+inline constexpr std::size_t kLabelBytesMax = 1024;
+
+struct ImageRecord {
+  Digest root;
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t data_bytes = 0;    // plain bytes that are no hole
+  std::uint64_t new_bytes = 0;     // of them new to the store when the image was written
+  std::uint64_t stored_bytes = 0;  // bytes that the new ones, with segments and root, took in packs
+  TimePoint created_at;
+  std::string label;  // the caller's own, e.g. the version's ARM id; of the first writer when two wrote the same disk
+
+  bool operator==(const ImageRecord&) const = default;
+};
+
+// All images, ordered by root. A record that cannot be read is logged and left out: verify names it.
+Result<std::vector<ImageRecord>> list_images(Store& store);
+// nullopt when the store has no such image; kDataLoss when its record is damaged.
+Result<std::optional<ImageRecord>> find_image(Store& store, const Digest& root);
+// Takes the image away; its chunks stay until a sweep. Succeeds when there is none. Two gallery versions with equal
+// bytes share one image: the caller counts them.
+Status remove_image(Store& store, const Digest& root);
+
+// Makes the image exist. Only for writers whose bytes are durable and indexed. When it exists already the record that
+// is there stays, and is what this gives.
+Result<ImageRecord> commit_image(Store& store, const ImageRecord& record);
+
+// The record's text; see docs/formats/store-1.md.
+std::string encode_record(const ImageRecord& record);
+Result<ImageRecord> decode_record(std::string_view text);
+
+}  // namespace atelier::image
