@@ -23,6 +23,7 @@ struct Replica {
   int progress = 0;              // percent
   std::uint64_t bytes_sent = 0;  // stored bytes that travelled to this region
   std::string details;           // why it failed; "" otherwise
+  std::string operation_id;      // the operation that makes it; its row knows the progress meanwhile
 };
 
 struct ImageVersion {

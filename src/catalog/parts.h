@@ -19,7 +19,6 @@ struct Parts {
   ops::Runner& runner;
   const Regions& regions;
   std::filesystem::path uploads;  // folder of uploaded disks, one sparse file each
-  std::filesystem::path run;      // folder of short-lived unix sockets; its path is short (at most 80 bytes)
 };
 
 }  // namespace atelier::catalog
