@@ -1,17 +1,20 @@
 // What every handler of the API may use. Made once by atelierd's main; everything in it outlives the server.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
-#include "auth/principal.h"
+#include "auth/principals.h"
 #include "base/error.h"
 #include "catalog/parts.h"
 
 namespace atelier::auth {
+class SignInLimit;
 class TokenService;
-}
+class UploadSigner;
+}  // namespace atelier::auth
 namespace atelier::http {
 struct Request;
 struct Response;
@@ -25,6 +28,8 @@ namespace atelier::api {
 struct Context {
   const catalog::Parts& parts;
   auth::TokenService& tokens;
+  auth::SignInLimit& sign_in_limit;
+  const auth::UploadSigner& upload_signer;
   const labs::Parts* labs = nullptr;  // null only in tests that touch no lab
   std::string base_url;               // "https://127.0.0.1:8443", no slash at the end; absolute URLs are made from it
   std::string tenant_id;

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "db/database.h"
 #include "db/resources.h"
 
 namespace atelier::catalog {
