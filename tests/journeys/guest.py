@@ -1,8 +1,11 @@
 """A look inside a guest over ssh, as its teacher would take it."""
 
+import base64
 import shlex
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 SSH_OPTIONS = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
                "-o", "ConnectTimeout=10", "-o", "PubkeyAuthentication=no", "-o", "NumberOfPasswordPrompts=1"]
@@ -47,12 +50,13 @@ class Guest:
     def identity(self):
         return {"machine_id": self.run("cat /etc/machine-id"), "host_name": self.run("hostname"), "host_key": self.host_key()}
 
-    def work_as_teacher(self):
-        """Files, another user, a program: what a teacher prepares."""
+    def work_as_teacher(self, say=print):
+        """Files, another user, a package: what a teacher prepares."""
         self.run("mkdir -p lessons && cat > lessons/first.txt", stdin="Read chapter one.\n")
         self.run("dd if=/dev/urandom of=lessons/data.bin bs=64k count=64 2>/dev/null && sha256sum lessons/data.bin > lessons/data.sha256")
-        self.run_as_root("adduser -D -s /bin/sh tanaka")
-        self.run_as_root("printf '#!/bin/sh\\necho prepared for class\\n' > /usr/bin/lesson && chmod 755 /usr/bin/lesson && sync")
+        self.run_as_root("useradd -m -s /bin/sh tanaka")
+        self.run("base64 -d > /tmp/lesson.deb", stdin=base64.b64encode(lesson_package()).decode())
+        say("  in the guest: " + self.run_as_root("dpkg -i /tmp/lesson.deb && sync").splitlines()[-1])
 
     def expect_teachers_work(self):
         for command, expected in (("cat lessons/first.txt", "Read chapter one."),
@@ -61,3 +65,20 @@ class Guest:
             found = self.run(command)
             if found != expected:
                 raise AssertionError(f"in the guest, {command!r} printed {found!r}, not {expected!r}")
+
+
+def lesson_package():
+    """A Debian package with one program, as bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "lesson"
+        (root / "DEBIAN").mkdir(parents=True)
+        (root / "DEBIAN" / "control").write_text("Package: lesson\nVersion: 1.0\nArchitecture: all\nMaintainer: A Teacher "
+                                                 "<teacher@example.org>\nDescription: prepared for class\n")
+        program = root / "usr" / "bin" / "lesson"
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\necho prepared for class\n")
+        program.chmod(0o755)
+        package = Path(folder) / "lesson.deb"
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(root), str(package)], check=True,
+                       stdout=subprocess.DEVNULL)
+        return package.read_bytes()

@@ -60,16 +60,20 @@ class Story:
             "storageProfile": {"osDiskImage": {"source": {"id": disk}}}}}))
         self.say(f"2 uploaded {self.image_file.name} ({self.image_file.stat().st_size >> 20} MiB) as a generalized image")
 
-    def create_lab(self, name, image, user, password):
+    def request_lab(self, name, image, user, password):
+        """The lab's status body once its template VM runs; looks at no guest."""
         c = self.client
-        started = time.monotonic()
-        c.done(c.put(self.lab_path(name), LABS, {"location": REGION, "properties": {
+        return c.done(c.put(self.lab_path(name), LABS, {"location": REGION, "properties": {
             "title": name, "labPlanId": self.plan, "virtualMachineProfile": {
                 "createOption": "TemplateVM", "imageReference": {"id": image}, "sku": {"name": SIZE, "capacity": 1},
                 "usageQuota": "PT10H", "useSharedPassword": "Enabled",
                 "adminUser": {"username": user, "password": password}}}}))
+
+    def create_lab(self, name, image, user, password):
+        started = time.monotonic()
+        self.request_lab(name, image, user, password)
         seconds = time.monotonic() - started
-        machine = c.get(self.lab_path(name) + "/virtualMachines/template", LABS)
+        machine = self.client.get(self.lab_path(name) + "/virtualMachines/template", LABS)
         expect(machine["properties"]["vmType"] == "Template", f"{name}: {machine}")
         guest = Guest(machine["properties"]["connectionProfile"]["sshAuthority"], user, password)
         guest.wait_until_up()
@@ -85,7 +89,7 @@ class Story:
 
     def work_and_export(self):
         c = self.client
-        self.first.work_as_teacher()
+        self.first.work_as_teacher(self.say)
         self.vm = self.lab_path(f"{self.prefix}-lab-1") + "/virtualMachines/0"
         try:
             c.post(self.plan + "/saveImage", LABS, {"name": "prepared", "labVirtualMachineId": self.vm})
