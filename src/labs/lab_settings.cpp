@@ -91,16 +91,14 @@ Result<std::int64_t> read_capacity(const json::object& given) {
 Result<ImageReference> read_image(const json::object& given) {
   constexpr std::string_view kField = "virtualMachineProfile.imageReference";
   const std::string prefix = std::string(kField) + ".";
-  ImageReference image {
-    .id = TRY(text_at(given, prefix + "id"))
-    , .publisher = TRY(text_at(given, prefix + "publisher"))
-    , .offer = TRY(text_at(given, prefix + "offer"))
-    , .sku = TRY(text_at(given, prefix + "sku"))
-    , .version = TRY(text_at(given, prefix + "version", "latest"))
-  };
-  const bool by_words = !image.publisher.empty() && !image.offer.empty() && !image.sku.empty();
-  if (image.id.empty() != by_words) {
-    return wrong("The image reference needs either an id or publisher, offer and sku.", kField);
+  ImageReference image;
+  image.id = TRY(text_at(given, prefix + "id"));
+  image.publisher = TRY(text_at(given, prefix + "publisher"));
+  image.offer = TRY(text_at(given, prefix + "offer"));
+  image.sku = TRY(text_at(given, prefix + "sku"));
+  image.version = TRY(text_at(given, prefix + "version", "latest"));
+  if (image.id.empty() && (image.publisher.empty() || image.offer.empty() || image.sku.empty())) {
+    return wrong("The image reference needs an id, or publisher, offer and sku.", kField);
   }
   return image;
 }
@@ -119,23 +117,26 @@ Result<json::object> read_machine(const json::object& given, NewLab& lab) {
                     .with_target("properties.virtualMachineProfile.createOption"));
   }
   lab.image = TRY(read_image(given));
-  lab.size = TRY(require_vm_size(TRY(required_text_at(given, "virtualMachineProfile.sku.name")),
-                                 "properties.virtualMachineProfile.sku.name"));
+  const std::string size = TRY(required_text_at(given, "virtualMachineProfile.sku.name"));
+  lab.size = TRY(require_vm_size(size, "properties.virtualMachineProfile.sku.name"));
+  const std::int64_t capacity = TRY(read_capacity(given));
+  const std::string quota = TRY(read_quota(given));
   const std::string shared = TRY(text_at(given, "virtualMachineProfile.useSharedPassword", "Disabled"));
-  json::object machine{
-      {"createOption", create_option},
-      {"imageReference", image_as_answered(lab.image)},
-      {"sku", json::object{{"name", lab.size->name},
-                           {"family", lab.size->family},
-                           {"size", lab.size->size},
-                           {"tier", "Standard"},
-                           {"capacity", TRY(read_capacity(given))}}},
-      {"additionalCapabilities", json::object{{"installGpuDrivers", "Disabled"}}},
-      {"usageQuota", TRY(read_quota(given))},
-      {"useSharedPassword", TRY(require_word(shared, kSwitch, "properties.virtualMachineProfile.useSharedPassword"))},
-  };
+  const std::string shared_word =
+      TRY(require_word(shared, kSwitch, "properties.virtualMachineProfile.useSharedPassword"));
   lab.user_name = TRY(text_at(given, "virtualMachineProfile.adminUser.username"));
   lab.password = TRY(text_at(given, "virtualMachineProfile.adminUser.password"));
+
+  json::object machine{{"createOption", create_option},
+                       {"imageReference", image_as_answered(lab.image)},
+                       {"sku", json::object{{"name", lab.size->name},
+                                            {"family", lab.size->family},
+                                            {"size", lab.size->size},
+                                            {"tier", "Standard"},
+                                            {"capacity", capacity}}},
+                       {"additionalCapabilities", json::object{{"installGpuDrivers", "Disabled"}}},
+                       {"usageQuota", quota},
+                       {"useSharedPassword", shared_word}};
   if (!lab.user_name.empty()) machine["adminUser"] = json::object{{"username", lab.user_name}};
   return machine;
 }
