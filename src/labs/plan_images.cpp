@@ -93,10 +93,8 @@ struct Named {
 
 Result<Named> find_named(db::Transaction& transaction, std::string_view gallery_id, const ImageReference& reference) {
   if (reference.id.empty()) {
-    Named named {
-      .definition = TRY(definition_by_words(transaction, gallery_id, reference))
-      , .version = {}
-    };
+    Named named;
+    named.definition = TRY(definition_by_words(transaction, gallery_id, reference));
     if (!equals_ignoring_case(reference.version, "latest")) named.version = reference.version;
     return named;
   }

@@ -48,11 +48,15 @@ Result<vm::OverlayDisk> disk_of(const VmRecord& record, const Parts& parts) {
 
 Result<vm::VmSpec> spec_of(const VmRecord& record, std::string_view name, const Parts& parts) {
   const VmSize& size = *TRY(require_vm_size(record.size, "size"));
-  return vm::VmSpec {
-    .uuid = record.uuid, .name = std::string(name), .vcpus = size.vcpus, .memory_mib = size.memory_mib,
-    .folder = folder_of(record, parts), .disk = TRY(disk_of(record, parts))
-    , .seed = record.seed, .network = parts.network
-  };
+  vm::OverlayDisk disk = TRY(disk_of(record, parts));
+  return vm::VmSpec{.uuid = record.uuid,
+                    .name = std::string(name),
+                    .vcpus = size.vcpus,
+                    .memory_mib = size.memory_mib,
+                    .folder = folder_of(record, parts),
+                    .disk = std::move(disk),
+                    .seed = record.seed,
+                    .network = parts.network};
 }
 
 std::string vm_id_of(std::string_view lab_id, std::string_view name) {
