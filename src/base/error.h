@@ -74,7 +74,8 @@ Error errno_error(int saved_errno, std::string_view doing);
 
 }  // namespace atelier
 
-// Evaluates a Result; returns its error from the enclosing function, or gives its value.
+// Evaluates a Result; returns its error from the enclosing function, or gives its value. Let it begin its expression, as
+// an initializer or alone: GCC does not destroy temporaries that a larger expression made before a TRY inside it leaves.
 #define TRY(expression)                                                                    \
   __extension__({                                                                          \
     auto try_result_ = (expression);                                                       \
