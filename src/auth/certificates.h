@@ -17,7 +17,7 @@ struct CertificateFiles {
 };
 
 struct CertificateOptions {
-  std::vector<std::string> names;  // DNS names or IP addresses beside localhost, 127.0.0.1 and ::1
+  std::vector<std::string> names = {};  // DNS names or IP addresses beside localhost, 127.0.0.1 and ::1
   std::chrono::days ca_lifetime{3650};
   std::chrono::days server_lifetime{397};  // at most 825, which is what clients take
   std::chrono::days renew_before{60};

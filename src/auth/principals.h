@@ -16,17 +16,17 @@ class Transaction;
 namespace atelier::auth {
 
 struct Principal {
-  std::string id;         // object id, a guid: the "oid" of its tokens
-  std::string kind;       // "User" or "ServicePrincipal"
-  std::string name;       // what the user signs in with; a service principal's display name
-  std::string client_id;  // a service principal's; "" for users
-  std::string tenant_id;
+  std::string id = {};         // object id, a guid: the "oid" of its tokens
+  std::string kind = {};       // "User" or "ServicePrincipal"
+  std::string name = {};       // what the user signs in with; a service principal's display name
+  std::string client_id = {};  // a service principal's; "" for users
+  std::string tenant_id = {};
 };
 
 struct NewUser {
-  std::string name;  // unique, in any case; 1 to 128 bytes, no control characters
-  std::string password;
-  std::string tenant_id;
+  std::string name = {};  // unique, in any case; 1 to 128 bytes, no control characters
+  std::string password = {};
+  std::string tenant_id = {};
 };
 // kAlreadyExists when the name is taken; kInvalidArgument.
 Result<Principal> create_user(db::Database& database, const NewUser& user);
@@ -34,11 +34,11 @@ Result<Principal> create_user(db::Database& database, const NewUser& user);
 Status set_user_password(db::Database& database, std::string_view name, std::string_view password);
 
 struct NewClient {
-  std::string display_name;
-  std::string tenant_id;
-  std::string client_id;                       // a guid; made when empty
-  std::string secret;                          // made when empty
-  std::optional<TimePoint> secret_expires_at;  // never, when absent
+  std::string display_name = {};
+  std::string tenant_id = {};
+  std::string client_id = {};                       // a guid; made when empty
+  std::string secret = {};                          // made when empty
+  std::optional<TimePoint> secret_expires_at = {};  // never, when absent
 };
 struct CreatedClient {
   Principal principal;

@@ -69,6 +69,12 @@ void prepare_postgresql(soci::session& session, std::chrono::milliseconds wait_m
   session << "set idle_in_transaction_session_timeout = 60000";
 }
 
+// The library throws its plainest exception when the server does not answer.
+Error connect_error() {
+  static_cast<void>(error_of_current_exception(nullptr, "connect to PostgreSQL"));
+  return {Code::kUnavailable, "The database does not answer. Check that its server runs, and try again."};
+}
+
 // SQLite makes new files readable for all; this one holds keys. Its -wal and -shm take over the mode.
 Status make_private_file(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -175,7 +181,7 @@ Status Database::Connections::open_postgresql(const std::string& url, std::size_
       writers.add(std::move(connection));
     }
   } catch (const std::exception&) {
-    return fail(error_of_current_exception(nullptr, "connect to PostgreSQL"));
+    return fail(connect_error());
   }
   return {};
 }
@@ -223,6 +229,7 @@ Status Database::run(Mode mode, const std::function<Status(Transaction&)>& fn) {
   try {
     connections_->begin_or_reconnect(*connection, mode);
   } catch (const std::exception&) {
+    if (connection->lost) return fail(connect_error());
     return fail(error_of_current_exception(&connection->session, "begin"));
   }
   at_end.open = true;

@@ -19,24 +19,24 @@ namespace atelier::db {
 class Transaction;
 
 struct OperationRow {
-  std::string id;
-  std::string kind;
-  std::string subscription_id;
-  std::string location;
-  std::string target_id;
-  std::string principal;
-  std::string exclusive_key;
-  json::object input;
-  json::object result;
-  std::string state;      // "NotStarted", "InProgress", or how it ended
-  json::object progress;  // ops' form
-  json::object error;     // ops' form; empty when there is none
-  TimePoint progress_at;
+  std::string id = {};
+  std::string kind = {};
+  std::string subscription_id = {};
+  std::string location = {};
+  std::string target_id = {};
+  std::string principal = {};
+  std::string exclusive_key = {};
+  json::object input = {};
+  json::object result = {};
+  std::string state = {};      // "NotStarted", "InProgress", or how it ended
+  json::object progress = {};  // ops' form
+  json::object error = {};     // ops' form; empty when there is none
+  TimePoint progress_at = {};
   std::int64_t attempts = 0;
   bool cancel_requested = false;
-  TimePoint created_at;
-  std::optional<TimePoint> started_at;
-  std::optional<TimePoint> ended_at;
+  TimePoint created_at = {};
+  std::optional<TimePoint> started_at = {};
+  std::optional<TimePoint> ended_at = {};
 };
 
 // Only what a new row has: id, kind, subscription_id, location, target_id, principal, exclusive_key, input.
@@ -47,11 +47,11 @@ Result<std::optional<OperationRow>> find_operation(Transaction& transaction, std
 Result<std::optional<OperationRow>> find_exclusive_operation(Transaction& transaction, std::string_view exclusive_key);
 
 struct OperationQuery {
-  std::string subscription_id;  // "" means all; any case
-  std::string target_prefix;    // this id and all below it; "" means all; any case
-  std::string state;            // "" means all
+  std::string subscription_id = {};  // "" means all; any case
+  std::string target_prefix = {};    // this id and all below it; "" means all; any case
+  std::string state = {};            // "" means all
   bool unfinished_only = false;
-  std::string after_id;  // begins behind this one; kInvalidArgument when it does not exist
+  std::string after_id = {};  // begins behind this one; kInvalidArgument when it does not exist
   std::size_t limit = 100;
 };
 // Newest first.
@@ -83,10 +83,10 @@ Result<LeaseState> write_progress(Transaction& transaction, std::string_view id,
                                   const json::object& progress);
 
 struct OperationEnd {
-  std::string state;
-  json::object result;
-  json::object error;
-  json::object progress;
+  std::string state = {};
+  json::object result = {};
+  json::object error = {};
+  json::object progress = {};
 };
 // False when the lease is no longer held; then nothing was written.
 Result<bool> finish_operation(Transaction& transaction, std::string_view id, std::string_view lease,

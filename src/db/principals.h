@@ -13,14 +13,14 @@ namespace atelier::db {
 class Transaction;
 
 struct PrincipalRow {
-  std::string id;           // object id
-  std::string kind;         // "User" or "ServicePrincipal"
-  std::string name;         // a user's sign-in name; a service principal's display name
-  std::string sign_in_key;  // unique, compared in lower case: "user:<name>" or "client:<client id>"
-  std::string client_id;
-  std::string tenant_id;
-  std::string secret_hash;
-  std::optional<TimePoint> secret_expires_at;
+  std::string id = {};           // object id
+  std::string kind = {};         // "User" or "ServicePrincipal"
+  std::string name = {};         // a user's sign-in name; a service principal's display name
+  std::string sign_in_key = {};  // unique, compared in lower case: "user:<name>" or "client:<client id>"
+  std::string client_id = {};
+  std::string tenant_id = {};
+  std::string secret_hash = {};
+  std::optional<TimePoint> secret_expires_at = {};
 };
 
 // kAlreadyExists when the id or the sign_in_key is taken.
@@ -31,11 +31,11 @@ Result<std::optional<PrincipalRow>> find_principal_by_sign_in(Transaction& trans
 Status update_secret(Transaction& transaction, std::string_view principal_id, std::string_view secret_hash);
 
 struct RefreshTokenRow {
-  std::string token_hash;
-  std::string family;  // all tokens that follow from one sign-in
-  std::string principal_id;
-  std::string client_id;
-  TimePoint expires_at;
+  std::string token_hash = {};
+  std::string family = {};  // all tokens that follow from one sign-in
+  std::string principal_id = {};
+  std::string client_id = {};
+  TimePoint expires_at = {};
   bool used = false;
 };
 Status insert_refresh_token(Transaction& transaction, const RefreshTokenRow& token);

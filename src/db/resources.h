@@ -50,10 +50,10 @@ Status update_resource(Transaction& transaction, Resource& resource);
 Status erase_resource(Transaction& transaction, std::string_view id);
 
 struct ResourceQuery {
-  std::string type;       // in any case; "" means all
-  std::string scope_id;   // everything below this id, by whole segments, not itself; "" means all
-  std::string parent_id;  // direct children only; "" means all
-  std::string after_id;   // paging: begins behind this id (it need not exist)
+  std::string type = {};       // in any case; "" means all
+  std::string scope_id = {};   // everything below this id, by whole segments, not itself; "" means all
+  std::string parent_id = {};  // direct children only; "" means all
+  std::string after_id = {};   // paging: begins behind this id (it need not exist)
   std::size_t limit = 1000;
 };
 // Ordered by the id in lower case (bytes).

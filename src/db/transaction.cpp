@@ -35,10 +35,9 @@ Error postgresql_error(const soci::postgresql_soci_error& error) {
 Error sqlite_error(const soci::sqlite3_soci_error& error, soci::session* session) {
   using namespace sqlite_api;
   sqlite3* connection = nullptr;
-  if (session != nullptr) {
-    if (auto* backend = dynamic_cast<soci::sqlite3_session_backend*>(session->get_backend())) {
-      connection = backend->conn_;
-    }
+  if (session != nullptr && session->get_backend() != nullptr) {
+    // Only a SQLite session throws a SQLite error; the library hides the type information that dynamic_cast needs.
+    connection = static_cast<soci::sqlite3_session_backend*>(session->get_backend())->conn_;
   }
   switch (error.result() & 0xff) {
     case SQLITE_FULL:

@@ -17,13 +17,13 @@ class Transaction;
 namespace atelier::ops {
 
 struct NewOperation {
-  std::string kind;
-  std::string subscription_id;
-  std::string location;
-  std::string target_id;
-  std::string principal;
-  json::object input;
-  std::string exclusive_key;  // at most one unfinished operation per non-empty key
+  std::string kind = {};
+  std::string subscription_id = {};
+  std::string location = {};
+  std::string target_id = {};
+  std::string principal = {};
+  json::object input = {};
+  std::string exclusive_key = {};  // at most one unfinished operation per non-empty key
 };
 
 // Queues the operation and gives its id; call Runner::wake() after the commit. kConflict (reason "OperationInProgress",
@@ -33,11 +33,11 @@ Result<std::string> submit(db::Transaction& transaction, const NewOperation& ope
 Result<std::optional<Operation>> find(db::Transaction& transaction, std::string_view id);
 
 struct Query {
-  std::string subscription_id;   // "" means all; any case
-  std::string target_prefix;     // operations on this id or anything below it; "" means all; any case
-  std::optional<State> state;    // only those in this state
-  bool unfinished_only = false;  // only NotStarted and InProgress
-  std::string after;             // paging: the last id of the page before; kInvalidArgument when there is no such one
+  std::string subscription_id = {};  // "" means all; any case
+  std::string target_prefix = {};    // operations on this id or anything below it; "" means all; any case
+  std::optional<State> state = {};   // only those in this state
+  bool unfinished_only = false;      // only NotStarted and InProgress
+  std::string after = {};  // paging: the last id of the page before; kInvalidArgument when there is no such one
   std::size_t limit = 100;
 };
 // Newest first.
