@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "image/geometry.h"
 
 namespace atelier::image {
 
@@ -24,7 +25,7 @@ struct DiskFormat {
 std::string_view to_string(DiskFormat::Kind kind);
 
 struct InspectOptions {
-  std::uint64_t virtual_bytes_max = std::uint64_t{32} << 40;
+  std::uint64_t virtual_bytes_max = kDiskBytesMax;
 };
 
 // A file's bytes wherever they are. `read_at` fills all of `out` from `offset`; it is only called inside the file.

@@ -5,14 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <fstream>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "image/disk_server_test_parts.h"
 
 namespace atelier::image {
 namespace {
@@ -35,29 +33,6 @@ void put(Bytes& bytes, std::size_t offset, std::string_view text) {
 }
 void put_be(Bytes& bytes, std::size_t offset, std::size_t width, std::uint64_t value) {
   for (std::size_t i = 0; i < width; ++i) bytes[offset + i] = static_cast<std::uint8_t>(value >> (8 * (width - 1 - i)));
-}
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "inspect-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempDir() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-// Runs a command line; its standard output, or a test failure.
-std::string run(const std::string& command) {
-  std::string output;
-  std::FILE* pipe = ::popen(("exec </dev/null; " + command).c_str(), "r");
-  std::array<char, 4096> part{};
-  while (std::size_t count = std::fread(part.data(), 1, part.size(), pipe)) output.append(part.data(), count);
-  EXPECT_EQ(::pclose(pipe), 0) << command;
-  return output;
 }
 
 Bytes read_file(const fs::path& path) {
@@ -116,7 +91,7 @@ TEST(Inspect, TakesQcow2WithSnapshotsBitmapsAndCompressedClusters) {
 TEST(Inspect, AgreesWithQemuAboutTheSizeOfAnAcceptedFile) {
   const TempDir dir;
   const std::string path = (dir.path() / "disk.qcow2").string();
-  for (const std::string size : {"512", "1M", "10737418240", "33000000000000"}) {
+  for (const std::string size : {"512", "1M", "10737418240", "16000000000000"}) {
     run("qemu-img create -q -f qcow2 " + path + " " + size);
     const auto format = inspect_disk_file(path);
     ASSERT_TRUE(format.has_value()) << size << ": " << format.error().message();
@@ -238,8 +213,8 @@ TEST(Inspect, EvilTablesAreRefused) {
            {"65537 snapshots", 60, 4, 65537, "snapshots"},
            {"L2 table behind the end", kL1, 8, end, "behind the end"},
            {"L2 table between clusters", kL1, 8, kL1 + 512, "between two clusters"},
-           {"a size of 2^62", 24, 8, std::uint64_t{1} << 62, "at most 32.0 TiB"},
-           {"a size of 33 TiB", 24, 8, std::uint64_t{33} << 40, "at most 32.0 TiB"},
+           {"a size of 2^62", 24, 8, std::uint64_t{1} << 62, "at most 16.0 TiB"},
+           {"a size of 17 TiB", 24, 8, std::uint64_t{17} << 40, "at most 16.0 TiB"},
            {"a size of 513", 24, 8, 513, "multiple of 512"},
            {"version 1", 4, 4, 1, "version is 1"},
            {"version 4", 4, 4, 4, "version is 4"},

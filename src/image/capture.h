@@ -1,0 +1,50 @@
+// A disk becomes an image: from an NBD server, or from a raw file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "base/task_context.h"
+#include "image/digest.h"
+#include "image/image_record.h"
+#include "image/store.h"
+
+namespace atelier::image {
+
+struct CaptureOptions {
+  std::string nbd_uri;
+  // The image that the disk's topmost layer lies on, when the server offers an overlay: segments without a write in
+  // that layer are taken over from it unread. The image must have the very bytes below the layer. Without effect when
+  // the server does not tell the layer's writes, or when the store lacks the image or part of it.
+  std::optional<Digest> parent;
+  std::string label;         // of the image's record
+  unsigned connections = 2;  // at most
+  unsigned requests_in_flight = 32;
+  unsigned threads = 0;  // for hashing and compressing; 0 = one per processor
+};
+
+struct CaptureResult {
+  ImageRecord record;
+  std::uint64_t bytes_read = 0;  // from the server or file: no holes, no segments taken over
+};
+
+// Reads a disk that nobody writes to and commits it as an image. The result is the same root however much was taken
+// over. Progress: phase "Reading" up to the disk's size, then "Committing". Ends with kCanceled within about a second
+// of a stop, leaving no image. May be started again from the top at any time: what is in the store already is not
+// stored twice. Memory: under 256 MiB.
+Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, TaskContext& task);
+
+struct FileCaptureOptions {
+  std::string label;
+  unsigned threads = 0;
+};
+
+// The same for a raw disk file, whose holes are passed over. Give it only files that inspect_disk_file() found to be
+// raw. kInvalidArgument unless the size is a multiple of 512 bytes.
+Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path& path,
+                                       const FileCaptureOptions& options, TaskContext& task);
+
+}  // namespace atelier::image
