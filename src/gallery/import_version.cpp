@@ -1,0 +1,98 @@
+#include "gallery/import_version.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+
+#include "catalog/regions.h"
+#include "db/database.h"
+#include "image/capture.h"
+#include "image/inspect.h"
+#include "vm/overlay.h"
+
+namespace atelier::gallery::import_version {
+namespace {
+
+constexpr std::string_view kDiskIdField = "diskId";
+constexpr std::string_view kField = "properties.storageProfile.osDiskImage.source.id";
+
+struct Source {
+  std::filesystem::path file;
+  const catalog::Region* home = nullptr;
+};
+
+Result<db::Resource> uploaded_disk(db::Transaction& transaction, std::string_view disk_id) {
+  std::optional<db::Resource> disk = TRY(db::find_resource(transaction, disk_id));
+  if (!disk) {
+    return fail(Error(Code::kNotFound, fmt::format("The disk {} does not exist. Upload it again.", disk_id))
+                    .with_reason("ResourceNotFound")
+                    .with_target(std::string(kField)));
+  }
+  const std::string state = string_at(disk->properties, "diskState");
+  if (state != "Unattached" || disk->internal.if_contains("file") == nullptr) {
+    return fail(
+        Error(Code::kFailedPrecondition,
+              fmt::format("The disk {} is {}. Finish its upload and end the access to it first.", disk_id, state))
+            .with_reason("OperationNotAllowed")
+            .with_target(std::string(kField)));
+  }
+  return *std::move(disk);
+}
+
+Result<Source> find_source(const ops::Operation& operation, const catalog::Parts& parts) {
+  const db::Resource disk = TRY(parts.database.read([&](db::Transaction& transaction) {
+    return uploaded_disk(transaction, string_at(operation.input, kDiskIdField));
+  }));
+  return Source {
+    .file = parts.uploads / string_at(disk.internal, "file"),
+    .home = TRY(parts.regions.require(operation.location, "location"))
+  };
+}
+
+Result<vm::DiskExport> open_file(const std::filesystem::path& file) {
+  const image::DiskFormat format = TRY(image::inspect_disk_file(file));
+  switch (format.kind) {
+    case image::DiskFormat::Kind::kRaw:
+      return vm::export_file(file, vm::FileFormat::kRaw);
+    case image::DiskFormat::Kind::kQcow2:
+      return vm::export_file(file, vm::FileFormat::kQcow2);
+    default:
+      break;
+  }
+  return fail(Code::kUnsupported,
+              fmt::format("The uploaded file is a {} disk. Convert it to qcow2 or raw and upload that.",
+                          image::to_string(format.kind)));
+}
+
+}  // namespace
+
+Result<Accepted> begin(db::Transaction& transaction, Input input) {
+  const db::Resource disk = TRY(uploaded_disk(transaction, input.disk_id));
+  ops::NewOperation operation{.kind = std::string(kKind),
+                              .subscription_id = input.version.subscription_id,
+                              .location = input.version.location,
+                              .target_id = input.version.id,
+                              .principal = std::move(input.principal),
+                              .input = {{kDiskIdField, disk.id}},
+                              .exclusive_key = {}};
+  return begin_creation(transaction, std::move(input.version), std::move(operation));
+}
+
+Result<json::object> run(const ops::Operation& operation, const catalog::Parts& parts, TaskContext& task) {
+  if (auto finished = TRY(result_if_finished(operation, parts))) return *std::move(finished);
+  const Source source = TRY(find_source(operation, parts));
+  const vm::DiskExport disk = TRY_DURING(open_file(source.file), "open the uploaded disk");
+  image::CaptureOptions options;
+  options.nbd_uri = disk.uri();
+  options.label = string_at(operation.input, kResourceIdField);
+  const image::CaptureResult captured =
+      TRY_DURING(image::capture_disk(*source.home->store, options, task), "read the uploaded disk");
+  return finish_creation(operation, parts, captured.record, captured.bytes_read);
+}
+
+Status on_failure(db::Transaction& transaction, const ops::Operation& operation, const Error& error) {
+  return fail_creation(transaction, operation, error);
+}
+
+}  // namespace atelier::gallery::import_version
