@@ -47,7 +47,8 @@ Result<db::Resource> find_machine(db::Transaction& transaction, const Request& r
 Result<Facts> check(db::Transaction& transaction, const Parts& parts, const Request& request, vm::PowerState power) {
   const db::Resource found = TRY(find_machine(transaction, request));
   db::Resource plan = TRY(require_plan(transaction, request.plan_id));
-  LabMachine target = TRY(require_ready_vm(transaction, found.id));
+  db::Resource gallery = TRY(require_attached_gallery(transaction, plan));
+  const LabMachine target = TRY(require_ready_vm(transaction, found.id));
   if (!equals_ignoring_case(plan_id_of(target.lab), plan.id)) {
     return fail(Error(Code::kFailedPrecondition,
                       fmt::format("The lab '{}' does not belong to the lab account '{}'. Export it through its own.",
@@ -55,7 +56,6 @@ Result<Facts> check(db::Transaction& transaction, const Parts& parts, const Requ
                     .with_reason("LabOfOtherLabPlan")
                     .with_target(std::string(kMachineField)));
   }
-  db::Resource gallery = TRY(require_attached_gallery(transaction, plan));
   if (power != vm::PowerState::kStopped && power != vm::PowerState::kCrashed) {
     return fail(
         Error(Code::kFailedPrecondition,
@@ -72,8 +72,7 @@ Result<Facts> check(db::Transaction& transaction, const Parts& parts, const Requ
                .machine = target.machine,
                .record = std::move(record),
                .disk = std::move(disk),
-               .os_type = string_at(target.lab.properties, "virtualMachineProfile.osType", "Linux"),
-               .exclusive_key = catalog::vm_exclusive_key(target.machine.id)};
+               .os_type = string_at(target.lab.properties, "virtualMachineProfile.osType", "Linux")};
 }
 
 }  // namespace atelier::labs::save_image

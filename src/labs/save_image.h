@@ -27,8 +27,7 @@ struct Facts {
   db::Resource machine;
   VmRecord record;
   vm::OverlayDisk disk;
-  std::string os_type;        // "Linux" or "Windows"
-  std::string exclusive_key;  // of operations on this machine
+  std::string os_type;  // "Linux" or "Windows"
 };
 
 // The machine asked for, for whoever wants to know its power state before the transaction of check(). Fails as check()
@@ -37,8 +36,8 @@ struct Facts {
 Result<db::Resource> find_machine(db::Transaction& transaction, const Request& request);
 
 // `power` is what the hypervisor said just now. kFailedPrecondition: GalleryNotAttached, LabNotReady,
-// LabOfOtherLabPlan, VirtualMachineRunning. That no other export of the machine runs is ensured by submitting the
-// operation under Facts::exclusive_key.
+// LabOfOtherLabPlan, VirtualMachineRunning. That no other operation on the machine runs is
+// ensured when the export is submitted, by catalog::vm_exclusive_key().
 Result<Facts> check(db::Transaction& transaction, const Parts& parts, const Request& request, vm::PowerState power);
 
 }  // namespace atelier::labs::save_image
