@@ -1,0 +1,20 @@
+import { Link } from '@fluentui/react-components';
+import type { ReactNode } from 'react';
+import { useHref, useLinkClickHandler } from 'react-router';
+
+/** A link inside text to a page of the portal. */
+export function TextLink({ to, children }: { to: string; children: ReactNode }) {
+  const href = useHref(to);
+  const follow = useLinkClickHandler<HTMLAnchorElement>(to);
+  return (
+    <Link
+      href={href}
+      inline
+      onClick={(event: React.MouseEvent<HTMLAnchorElement>) => {
+        follow(event);
+      }}
+    >
+      {children}
+    </Link>
+  );
+}
