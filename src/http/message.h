@@ -89,7 +89,7 @@ struct Response {
   // kNotFound when there is none. Content-Type is the caller's.
   struct FileRange {
     std::uint64_t offset = 0;
-    std::optional<std::uint64_t> length;  // to the end
+    std::optional<std::uint64_t> length{};  // absent: to the end
   };
   static Result<Response> file(const std::filesystem::path& path) { return file(path, FileRange()); }
   static Result<Response> file(const std::filesystem::path& path, FileRange range);
@@ -97,10 +97,10 @@ struct Response {
 
 // Why a request is turned away before or around its handler.
 struct Refusal {
-  int status = 400;     // 400 404 405 408 413 414 417 431 500 503
-  std::string code;     // PascalCase: "NotFound", "PayloadTooLarge"
-  std::string message;  // for a person, without a host path or secret
-  std::string allow;    // for 405: "GET, HEAD, PUT"
+  int status = 400;       // 400 404 405 408 413 414 417 431 500 503
+  std::string code{};     // PascalCase: "NotFound", "PayloadTooLarge"
+  std::string message{};  // for a person, without a host path or secret
+  std::string allow{};    // for 405: "GET, HEAD, PUT"
 };
 
 // {"error":{"code":…,"message":…}} with Allow (405) and Retry-After (503) where they belong.

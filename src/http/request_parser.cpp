@@ -15,15 +15,14 @@ namespace {
 namespace beast = boost::beast;
 
 Refusal bad_request(std::string message) {
-  return {.status = 400, .code = "BadRequest", .message = std::move(message), .allow = {}};
+  return {.status = 400, .code = "BadRequest", .message = std::move(message)};
 }
 
 Refusal refusal_for(const beast::error_code& error) {
   if (error == beast::http::error::header_limit) {
     return {.status = 431,
             .code = "RequestHeaderFieldsTooLarge",
-            .message = "The request's header is too large. Send fewer or shorter header fields.",
-            .allow = {}};
+            .message = "The request's header is too large. Send fewer or shorter header fields."};
   }
   return bad_request("This is not well-formed HTTP/1.1: " + error.message() + ".");
 }
@@ -88,8 +87,7 @@ std::expected<void, Refusal> RequestParser::take_head(Request& request, std::str
   if (request.target.size() > limits_.target_bytes_max) {
     return std::unexpected(Refusal{.status = 414,
                                    .code = "UriTooLong",
-                                   .message = "The request's target is too long. Shorten its path or its query.",
-                                   .allow = {}});
+                                   .message = "The request's target is too long. Shorten its path or its query."});
   }
   const std::string_view host = request.header("Host");
   if (message.version() >= 11 && (hosts != 1 || !is_host(host))) {
@@ -103,8 +101,8 @@ std::expected<void, Refusal> RequestParser::take_head(Request& request, std::str
   const std::string_view expectation = request.header("Expect");
   expects_continue_ = equals_ignoring_case(expectation, "100-continue");
   if (!expectation.empty() && !expects_continue_) {
-    return std::unexpected(Refusal{
-        .status = 417, .code = "ExpectationFailed", .message = "The only Expect taken is 100-continue.", .allow = {}});
+    return std::unexpected(
+        Refusal{.status = 417, .code = "ExpectationFailed", .message = "The only Expect taken is 100-continue."});
   }
   parser.eager(true);
   return {};

@@ -151,7 +151,7 @@ const Route* Router::match(Request& request, Refusal& refusal) const {
     return found->route;
   }
   if (search.methods().empty()) {
-    refusal = {.status = 404, .code = "NotFound", .message = "Nothing answers at this path. Check it.", .allow = {}};
+    refusal = {.status = 404, .code = "NotFound", .message = "Nothing answers at this path. Check it."};
     return nullptr;
   }
   std::string allow;
@@ -177,11 +177,10 @@ Response Router::run(const Route& route, Request& request) const {
   } catch (...) {
     log::error("request {}: {} {} threw something", request.id, route.method, route.pattern);
   }
-  return refused(
-      request, {.status = 500,
-                .code = "InternalServerError",
-                .message = "The server failed to answer. Its log has the details under request id " + request.id + ".",
-                .allow = {}});
+  return refused(request, {.status = 500,
+                           .code = "InternalServerError",
+                           .message = "The server failed to answer. Its log has the details under request id " +
+                                      request.id + "."});
 }
 
 Response Router::answer_unmatched(Request& request, const Refusal& refusal) const {

@@ -23,10 +23,10 @@ enum class BodyKind {
 };
 
 struct Route {
-  std::string method;   // upper case; GET answers HEAD too, unless HEAD has its own route
-  std::string pattern;  // "/subscriptions/{s}/resourceGroups/{rg}": literals match in any case; "{rest...}" at the end
-                        // takes one or more segments
-  Handler handler;
+  std::string method{};   // upper case; GET answers HEAD too, unless HEAD has its own route
+  std::string pattern{};  // "/subscriptions/{s}/resourceGroups/{rg}": literals match in any case; "{rest...}" at the
+                          // end takes one or more segments
+  Handler handler{};
   BodyKind body = BodyKind::kBuffered;
   std::size_t body_bytes_max = 1 << 20;  // above it: 413
 };

@@ -24,8 +24,8 @@ class Server {
  public:
   struct Options {
     std::string address = "127.0.0.1";
-    std::uint16_t port = 0;       // 0: any free one, see port()
-    std::optional<TlsFiles> tls;  // absent: plain HTTP
+    std::uint16_t port = 0;         // 0: any free one, see port()
+    std::optional<TlsFiles> tls{};  // absent: plain HTTP
 
     std::size_t io_threads = 2;
     std::size_t handler_threads = 16;        // for routes with buffered bodies, and for sending files

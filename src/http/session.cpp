@@ -41,19 +41,17 @@ constexpr std::size_t kFramingBytesMax = 16 << 10;   // of a chunk's header or t
 Refusal busy() {
   return {.status = 503,
           .code = "ServerBusy",
-          .message = "The server has too many requests at once. Try again in a moment.",
-          .allow = {}};
+          .message = "The server has too many requests at once. Try again in a moment."};
 }
 
 Refusal request_timeout() {
-  return {.status = 408, .code = "RequestTimeout", .message = "The request came too slowly.", .allow = {}};
+  return {.status = 408, .code = "RequestTimeout", .message = "The request came too slowly."};
 }
 
 Refusal too_large(std::size_t bytes_max) {
   return {.status = 413,
           .code = "RequestBodyTooLarge",
-          .message = "The request's body is larger than " + std::to_string(bytes_max) + " bytes, the most taken here.",
-          .allow = {}};
+          .message = "The request's body is larger than " + std::to_string(bytes_max) + " bytes, the most taken here."};
 }
 
 Milliseconds until(Clock::time_point time) {
@@ -150,8 +148,7 @@ Awaitable<Session::Impl::Next> Session::Impl::serve_one() {
   }
   if (end.is_whole()) {
     if (auto parsed = Router::parse_target(request_); !parsed) {
-      end.refusal =
-          Refusal{.status = 400, .code = "InvalidRequestTarget", .message = parsed.error().message(), .allow = {}};
+      end.refusal = Refusal{.status = 400, .code = "InvalidRequestTarget", .message = parsed.error().message()};
     }
   }
   // A WebSocket upgrade would be recognised here: the connection and input_ then go to a session of their own.
@@ -194,8 +191,7 @@ Awaitable<Session::Impl::ReadEnd> Session::Impl::read_head() {
         const auto bytes = input_.bytes();
         const std::string_view text(bytes.data(), bytes.size());
         if (end.refusal->status == 431 && text.find('\n') == std::string_view::npos && text.find(' ') < 32) {
-          *end.refusal = {
-              .status = 414, .code = "UriTooLong", .message = "The request's target is too long.", .allow = {}};
+          *end.refusal = {.status = 414, .code = "UriTooLong", .message = "The request's target is too long."};
         }
         co_return end;
       }
@@ -246,8 +242,7 @@ Awaitable<Session::Impl::ReadEnd> Session::Impl::read_body_piece(std::span<std::
       }
       if (piece->used > 0) continue;
       if (input_.size() > kFramingBytesMax) {
-        end.refusal =
-            Refusal{.status = 400, .code = "BadRequest", .message = "A chunk's header is too long.", .allow = {}};
+        end.refusal = Refusal{.status = 400, .code = "BadRequest", .message = "A chunk's header is too long."};
         co_return end;
       }
     }
