@@ -203,21 +203,23 @@ Status release_leases(Transaction& transaction) {
   });
 }
 
-Result<std::optional<OperationRow>> claim_operation(Transaction& transaction, const Claim& claim) {
-  return guarded(transaction, "claim an operation", [&]() -> Result<std::optional<OperationRow>> {
+Result<std::optional<Claimed>> claim_operation(Transaction& transaction, const Claim& claim) {
+  return guarded(transaction, "claim an operation", [&]() -> Result<std::optional<Claimed>> {
     const Number time = clock_now(transaction);
     std::string kinds;
     for (std::size_t i = 0; i < claim.kinds.size(); ++i) kinds += fmt::format("{}:kind{}", i == 0 ? "" : ", ", i);
     std::string id;
+    Number started_at = 0;
     soci::statement statement(transaction.sql());
     statement.exchange(soci::into(id));
+    statement.exchange(soci::into(started_at));
     statement.exchange(soci::use(time, "time"));
     for (std::size_t i = 0; i < claim.kinds.size(); ++i) {
       statement.exchange(soci::use(claim.kinds[i], fmt::format("kind{}", i)));
     }
     statement.alloc();
     statement.prepare(
-        fmt::format("select id from operations where ended_at = 0 and lease_until <= :time and"
+        fmt::format("select id, started_at from operations where ended_at = 0 and lease_until <= :time and"
                     " run_after <= :time and kind in ({}) order by created_at, id limit 1{}",
                     kinds, transaction.backend() == Database::Backend::kPostgresql ? " for update skip locked" : ""));
     statement.define_and_bind();
@@ -229,7 +231,9 @@ Result<std::optional<OperationRow>> claim_operation(Transaction& transaction, co
                          " started_at = case when started_at = 0 then :time else started_at end where id = :id",
         soci::use(claim.lease, "lease"), soci::use(lease_until, "lease_until"), soci::use(time, "time"),
         soci::use(id, "id");
-    return find_operation(transaction, id);
+    std::optional<OperationRow> row = TRY(find_operation(transaction, id));
+    if (!row) return std::nullopt;
+    return Claimed{.row = std::move(*row), .first = started_at == 0};
   });
 }
 

@@ -70,8 +70,12 @@ struct Claim {
   std::string lease;
   std::chrono::milliseconds lease_time;
 };
+struct Claimed {
+  OperationRow row;
+  bool first = false;  // nobody ever had it before
+};
 // The oldest operation that is due and that nobody holds: now InProgress, one attempt more, held by the lease.
-Result<std::optional<OperationRow>> claim_operation(Transaction& transaction, const Claim& claim);
+Result<std::optional<Claimed>> claim_operation(Transaction& transaction, const Claim& claim);
 
 struct LeaseState {
   bool held = false;

@@ -23,7 +23,8 @@ struct Journey {
   // Idempotent: after a crash it is started again from the top, with the same input. Checks `task` often. The outcome:
   //   a value                 Succeeded; the value is the operation's result
   //   kCanceled               Canceled if somebody asked for that; back into the queue if the runner is stopping
-  //   kUnavailable            tried again later, with growing pauses, at most attempts_max times; then Failed
+  //   kUnavailable            Canceled if somebody asked for that; else tried again later, with growing pauses, at most
+  //                           attempts_max times; then Failed
   //   any other error         Failed
   //   an exception            Failed with kInternal and a general message; the log has the details
   std::function<Result<json::object>(const Operation&, TaskContext&)> run;
@@ -39,7 +40,7 @@ class Runner {
  public:
   struct Options {
     std::size_t workers = 4;
-    std::chrono::milliseconds lease{30000};
+    std::chrono::milliseconds lease{30000};             // PostgreSQL only
     std::chrono::milliseconds heartbeat{5000};          // leases are renewed and cancel requests seen so often
     std::chrono::milliseconds progress_interval{1000};  // progress is written at most so often
     std::chrono::milliseconds poll{1000};               // the queue is looked at so often when nobody calls wake()
