@@ -17,6 +17,9 @@ http::Response answer_resource(int status, const db::Resource& resource);
 http::Response answer_json(int status, const json::value& body);
 http::Response answer_empty(int status);
 
+// Scheme, host and port as the caller wrote them: absolute URLs in answers begin with it. No slash at the end.
+const std::string& absolute_base_url(const Call& call);
+
 // Where a long operation's state is asked for: the provider that the route belongs to and its location.
 struct OperationPlace {
   std::string_view provider;  // "Microsoft.Compute" or "Microsoft.LabServices"
