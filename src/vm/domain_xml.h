@@ -11,7 +11,7 @@
 
 namespace atelier::vm {
 
-// Names our element in a domain's metadata: <atelier:vm ssh-port='22042' image-socket='…' vnc-socket='…'/>.
+// Names our element in a domain's metadata: <atelier:vm ssh-port='22042' image-socket='…' …/>.
 inline constexpr std::string_view kMetadataUri = "urn:atelier:vm:1";
 
 // What we wrote into a domain's metadata and need again after a restart.
@@ -19,6 +19,8 @@ struct DomainNotes {
   std::uint16_t ssh_port = 0;
   std::string image_socket;
   std::string vnc_socket;
+  std::string disk;  // files that must be there to start
+  std::string seed;  // "" = none
 };
 
 // The whole domain. The disk chain is spelled out to its end, so that nothing is probed; I/O errors stop the VM.

@@ -31,12 +31,18 @@ struct VmSpec {
   unsigned memory_mib = 512;
   std::filesystem::path folder;  // the VM's own, absolute, exists: holds seed.iso and gets console.log and
                                  // run/vnc.sock. The user QEMU runs as must be able to traverse the way to it.
-  OverlayDisk disk;  // made before define()
+  OverlayDisk disk;              // made before define()
   SeedDisk seed = SeedDisk::kNone;
   GuestNetwork network = GuestNetwork::kRestricted;
 };
 
-enum class PowerState { kStopped, kRunning, kPaused, kShuttingDown, kCrashed };
+enum class PowerState {
+  kStopped,
+  kRunning,
+  kPaused,  // its disk's server or space is away: it goes on by itself when that is back
+  kShuttingDown,
+  kCrashed,  // off, and not because anybody or the guest wanted it; can be started
+};
 
 std::string_view to_string(PowerState state);  // "Stopped", "Running" …
 

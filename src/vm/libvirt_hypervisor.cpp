@@ -1,0 +1,256 @@
+#include "vm/libvirt_hypervisor.h"
+
+#include <fmt/format.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pwd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <optional>
+#include <set>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "vm/domain_xml.h"
+#include "vm/host_port.h"
+#include "vm/libvirt_connection.h"
+#include "vm/resume_watch.h"
+
+namespace atelier::vm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int kPortAttempts = 5;
+constexpr auto kPowerPoll = std::chrono::milliseconds(100);
+constexpr auto kAskAgain = std::chrono::seconds(5);  // a guest that boots still ignores the power button
+
+PowerState power_of(int state, int reason) {
+  switch (state) {
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+      return PowerState::kRunning;
+    case VIR_DOMAIN_PAUSED:
+    case VIR_DOMAIN_PMSUSPENDED:
+      return PowerState::kPaused;
+    case VIR_DOMAIN_SHUTDOWN:
+      return PowerState::kShuttingDown;
+    case VIR_DOMAIN_CRASHED:
+      return PowerState::kCrashed;
+    default:
+      return reason == VIR_DOMAIN_SHUTOFF_CRASHED ? PowerState::kCrashed : PowerState::kStopped;
+  }
+}
+
+Result<VmStatus> status_of(virDomainPtr domain) {
+  int state = 0;
+  int reason = 0;
+  if (virDomainGetState(domain, &state, &reason, 0) != 0) return fail(libvirt_error("tell a virtual machine's state"));
+  VmStatus status{.power = power_of(state, reason), .ssh_authority = "", .vnc_socket = {}};
+  const bool on = status.power != PowerState::kStopped && status.power != PowerState::kCrashed;
+  const auto notes = parse_notes(metadata_of(domain));
+  if (on && notes) {
+    status.ssh_authority = fmt::format("127.0.0.1:{}", notes->ssh_port);
+    status.vnc_socket = notes->vnc_socket;
+  }
+  return status;
+}
+
+// QEMU makes its VNC socket in folder/run and nothing else of the folder is its own: a guest that broke out could
+// otherwise put links where we or libvirt write.
+Status prepare_folder(const VmSpec& spec) {
+  const std::filesystem::path run = spec.folder / "run";
+  if ((run / "vnc.sock").native().size() >= sizeof(sockaddr_un::sun_path)) {
+    return fail(
+        Code::kInvalidArgument,
+        "The path of the virtual machine's folder is too long for a socket. Use a data folder with a shorter one.");
+  }
+  std::error_code error;
+  std::filesystem::create_directory(run, error);
+  if (error) return fail(errno_error(error.value(), "make the virtual machine's run folder"));
+  std::array<char, 4096> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  ::getpwnam_r("libvirt-qemu", &entry, buffer.data(), buffer.size(), &found);
+  if (found != nullptr && ::geteuid() == 0 && ::chown(run.c_str(), found->pw_uid, static_cast<gid_t>(-1)) != 0) {
+    return fail(errno_error(errno, "give the run folder to QEMU"));
+  }
+  return {};
+}
+
+Status check_files(const DomainNotes& notes) {
+  std::error_code error;
+  if (!std::filesystem::exists(notes.disk, error)) {
+    return fail(Code::kFailedPrecondition, "The virtual machine's disk is missing.");
+  }
+  if (!notes.seed.empty() && !std::filesystem::exists(notes.seed, error)) {
+    return fail(Code::kFailedPrecondition, "The virtual machine's seed is missing.");
+  }
+  return {};
+}
+
+bool last_error_names_the_port() {
+  const virErrorPtr last = virGetLastError();
+  return last != nullptr && last->message != nullptr &&
+         std::string_view(last->message).contains("Could not set up host forwarding rule");
+}
+
+std::string text_of(virDomainPtr domain) {
+  char* text = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+  if (text == nullptr) return "";
+  std::string copy(text);
+  std::free(text);
+  return copy;
+}
+
+}  // namespace
+
+struct LibvirtHypervisor::Parts {
+  explicit Parts(Options chosen) : options(std::move(chosen)), connection(options.uri) {}
+
+  // Ports of all our VMs, running or not.
+  std::set<std::uint16_t> ports_in_use() {
+    std::set<std::uint16_t> ports;
+    if (const auto all = connection.domains(0)) {
+      for (const Domain& domain : *all) {
+        if (const auto notes = parse_notes(metadata_of(domain.get()))) ports.insert(notes->ssh_port);
+      }
+    }
+    return ports;
+  }
+
+  Result<std::uint16_t> choose_port() {
+    const auto port = pick_port(options.ssh_port_first, options.ssh_port_last, ports_in_use());
+    if (!port) return fail(Code::kResourceExhausted, "The host has no free port left for the virtual machine's ssh.");
+    return *port;
+  }
+
+  Status define_text(const std::string& xml) {
+    const SharedConnection open = TRY(connection.get());
+    const Domain defined(virDomainDefineXML(open.get(), xml.c_str()));
+    if (!defined) return fail(libvirt_error("define a virtual machine"));
+    return {};
+  }
+
+  // Gives a stopped VM another ssh port.
+  Status move_port(virDomainPtr domain, std::uint16_t old_port) {
+    const std::uint16_t port = TRY(choose_port());
+    const auto xml = with_ssh_port(text_of(domain), old_port, port);
+    if (!xml) return fail(Code::kInternal, "The virtual machine's definition was changed by somebody else.");
+    log::info("virtual machine {}: ssh port {} is taken, now {}", uuid_of(domain), old_port, port);
+    return define_text(*xml);
+  }
+
+  Options options;
+  LibvirtConnection connection;
+  std::optional<ResumeWatch> watch;  // last: ends first
+};
+
+Result<std::unique_ptr<LibvirtHypervisor>> LibvirtHypervisor::open(Options options) {
+  auto parts = std::make_unique<Parts>(std::move(options));
+  TRY(parts->connection.get());
+  parts->watch.emplace(parts->connection, ResumeWatch::Options{.interval = parts->options.watch_interval,
+                                                               .pause_max = parts->options.resume_pause_max});
+  return std::unique_ptr<LibvirtHypervisor>(new LibvirtHypervisor(std::move(parts)));
+}
+
+LibvirtHypervisor::LibvirtHypervisor(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+LibvirtHypervisor::~LibvirtHypervisor() = default;
+
+Status LibvirtHypervisor::define(const VmSpec& spec) {
+  TRY(prepare_folder(spec));
+  std::optional<std::uint16_t> port;
+  if (const auto existing = parts_->connection.domain(spec.uuid)) {
+    if (const auto notes = parse_notes(metadata_of(existing->get()))) port = notes->ssh_port;
+  } else if (existing.error().code() != Code::kNotFound) {
+    return fail(existing.error());
+  }
+  if (!port) port = TRY(parts_->choose_port());
+  return parts_->define_text(domain_xml(spec, parts_->options.accelerator, *port));
+}
+
+Status LibvirtHypervisor::start(std::string_view uuid) {
+  for (int attempt = 0;; ++attempt) {
+    const Domain domain = TRY(parts_->connection.domain(uuid));
+    if (virDomainIsActive(domain.get()) == 1) return {};
+    const auto notes = parse_notes(metadata_of(domain.get()));
+    if (!notes) return fail(Code::kFailedPrecondition, "The virtual machine is not one of this service.");
+    TRY(check_files(*notes));
+    if (port_is_free(notes->ssh_port)) {
+      if (virDomainCreate(domain.get()) == 0) return {};
+      if (virDomainIsActive(domain.get()) == 1) return {};  // somebody else started it meanwhile
+      if (!last_error_names_the_port()) return fail(libvirt_error("start the virtual machine"));
+    }
+    if (attempt + 1 == kPortAttempts) {
+      return fail(Code::kUnavailable, "No free port was found for the virtual machine's ssh.");
+    }
+    TRY(parts_->move_port(domain.get(), notes->ssh_port));
+  }
+}
+
+Status LibvirtHypervisor::stop(std::string_view uuid, const StopOptions& options, TaskContext& task) {
+  const Domain domain = TRY(parts_->connection.domain(uuid));
+  const auto deadline = Clock::now() + options.graceful;
+  auto next_ask = Clock::now();
+  while (Clock::now() < deadline) {
+    const int active = virDomainIsActive(domain.get());
+    if (active == 0) return {};
+    if (active < 0) return fail(libvirt_error("tell whether a virtual machine runs"));
+    TRY(task.check());
+    if (Clock::now() >= next_ask) {
+      next_ask = Clock::now() + kAskAgain;
+      virDomainShutdownFlags(domain.get(), VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN);  // refused when it just went off
+    }
+    std::this_thread::sleep_for(kPowerPoll);
+  }
+  if (virDomainIsActive(domain.get()) == 0) return {};
+  if (options.graceful.count() > 0) log::warning("virtual machine {} did not power off in time: power cut", uuid);
+  if (virDomainDestroy(domain.get()) != 0 && virDomainIsActive(domain.get()) != 0) {
+    return fail(libvirt_error("cut the virtual machine's power"));
+  }
+  return {};
+}
+
+Status LibvirtHypervisor::remove(std::string_view uuid) {
+  const auto domain = parts_->connection.domain(uuid);
+  if (!domain) {
+    if (domain.error().code() == Code::kNotFound) return {};
+    return fail(domain.error());
+  }
+  if (virDomainIsActive(domain->get()) == 1 && virDomainDestroy(domain->get()) != 0 &&
+      virDomainIsActive(domain->get()) == 1) {
+    return fail(libvirt_error("cut the virtual machine's power"));
+  }
+  if (virDomainUndefineFlags(domain->get(), VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                                                VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA) == 0) {
+    return {};
+  }
+  const auto gone = parts_->connection.domain(uuid);
+  if (!gone && gone.error().code() == Code::kNotFound) return {};
+  return fail(libvirt_error("forget a virtual machine"));
+}
+
+Result<VmStatus> LibvirtHypervisor::status(std::string_view uuid) {
+  const Domain domain = TRY(parts_->connection.domain(uuid));
+  return status_of(domain.get());
+}
+
+Result<std::vector<ListedVm>> LibvirtHypervisor::list() {
+  std::vector<ListedVm> listed;
+  for (const Domain& domain : TRY(parts_->connection.domains(0))) {
+    if (!parse_notes(metadata_of(domain.get()))) continue;
+    auto status = status_of(domain.get());
+    if (!status) continue;  // removed meanwhile
+    listed.push_back({.uuid = uuid_of(domain.get()), .status = std::move(*status)});
+  }
+  std::ranges::sort(listed, {}, &ListedVm::uuid);
+  return listed;
+}
+
+}  // namespace atelier::vm
