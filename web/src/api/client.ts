@@ -117,8 +117,9 @@ export async function getPage<T>(
   apiVersion: string,
   nextLink?: string,
   signal?: AbortSignal,
+  query?: Record<string, string>,
 ): Promise<Page<T>> {
-  const target = nextLink === undefined ? url(path, apiVersion) : local(nextLink);
+  const target = nextLink === undefined ? url(path, apiVersion, query) : local(nextLink);
   return (await (await send('GET', target, undefined, signal)).json()) as Page<T>;
 }
 
@@ -127,11 +128,12 @@ export async function getAll<T>(
   path: string,
   apiVersion: string,
   signal?: AbortSignal,
+  query?: Record<string, string>,
 ): Promise<T[]> {
   const all: T[] = [];
   let next: string | undefined;
   for (let pages = 0; pages < kPagesMax; pages += 1) {
-    const page = await getPage<T>(path, apiVersion, next, signal);
+    const page = await getPage<T>(path, apiVersion, next, signal, query);
     all.push(...page.value);
     if (page.nextLink == null || page.nextLink === '') break;
     next = page.nextLink;

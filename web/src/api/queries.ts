@@ -95,7 +95,9 @@ export const galleriesQuery = (subscription: string) =>
 export const planImagesQuery = (labAccountId: string) =>
   queryOptions({
     queryKey: ['planImages', labAccountId.toLowerCase()],
-    queryFn: ({ signal }) => getAll<PlanImage>(`${labAccountId}/images`, kLabServices, signal),
+    // The hidden ones too: the portal says why they cannot be used.
+    queryFn: ({ signal }) =>
+      getAll<PlanImage>(`${labAccountId}/images`, kLabServices, signal, { includeHidden: 'true' }),
     refetchInterval: kIdleMs,
   });
 

@@ -39,21 +39,21 @@ export const session = {
   get: (): Session | null => current,
   /** True when the server refused the token, so that the sign-in page can say why it is shown. */
   hasEnded: (): boolean => ended,
-  begin(next: Session) {
+  begin: (next: Session): void => {
     ended = false;
     publish(next);
   },
-  end() {
+  end: (): void => {
     ended = false;
     publish(null);
   },
   /** The server refused `token`. A late answer to an older token must not end a newer session. */
-  refuse(token: string) {
+  refuse: (token: string): void => {
     if (current?.token !== token) return;
     ended = true;
     publish(null);
   },
-  subscribe(listener: Listener) {
+  subscribe: (listener: Listener) => {
     listeners.add(listener);
     return () => {
       listeners.delete(listener);

@@ -37,7 +37,7 @@ function newQueryClient(): QueryClient {
 export function App() {
   useStaticStyles();
   const { theme } = useTheme();
-  const queryClient = useMemo(newQueryClient, []);
+  const queryClient = useMemo(() => newQueryClient(), []);
   return (
     <FluentProvider theme={theme} style={{ height: '100%' }}>
       <QueryClientProvider client={queryClient}>

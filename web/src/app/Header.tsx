@@ -96,7 +96,7 @@ export function Header({ choice }: { choice: LabAccountChoice | null }) {
         </Tooltip>
         <Menu>
           <MenuTrigger disableButtonEnhancement>
-            <Button appearance="subtle" icon={<PersonRegular />} aria-label={t('app.userMenu')}>
+            <Button appearance="subtle" icon={<PersonRegular />} aria-label={t('app.userMenu', { user: session.get()?.userName ?? '' })}>
               {session.get()?.userName}
             </Button>
           </MenuTrigger>

@@ -12,7 +12,7 @@ export interface LinkButtonProps {
 /** A link that looks like a button; it goes to a page of the portal without loading it anew. */
 export function LinkButton({ to, appearance = 'secondary', icon, children }: LinkButtonProps) {
   const href = useHref(to);
-  const follow = useLinkClickHandler<HTMLAnchorElement>(to);
+  const follow = useLinkClickHandler(to);
   return (
     <Button
       as="a"

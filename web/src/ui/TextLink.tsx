@@ -5,7 +5,7 @@ import { useHref, useLinkClickHandler } from 'react-router';
 /** A link inside text to a page of the portal. */
 export function TextLink({ to, children }: { to: string; children: ReactNode }) {
   const href = useHref(to);
-  const follow = useLinkClickHandler<HTMLAnchorElement>(to);
+  const follow = useLinkClickHandler(to);
   return (
     <Link
       href={href}

@@ -9,7 +9,11 @@ export const isGalleryName = (name: string) => /^[A-Za-z0-9]([A-Za-z0-9_.]{0,78}
 /** A lab or a lab account: begins with a letter or digit, ends with one or `_`; 1 to 80. */
 export const isResourceName = (name: string) => /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?$/.test(name);
 
-/** An account inside a Linux guest. */
+/** An account that a first boot makes in a Linux guest. */
+export const isNewUserName = (name: string) =>
+  /^[a-z_][a-z0-9_-]{0,31}$/.test(name) && name !== 'root';
+
+/** An account that the image has already. */
 export const isUserName = (name: string) => /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(name);
 
 /** 8 to 72 printable characters of at least three of: lower case, upper case, digits, others. */

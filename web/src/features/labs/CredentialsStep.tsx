@@ -4,8 +4,8 @@ import { EyeOffRegular } from '@fluentui/react-icons/svg/eye-off';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { PlanImage } from '../../api/types';
-import { isPassword, isUserName } from '../../ui/names';
-import type { LabDraft } from './draft';
+import { isPassword } from '../../ui/names';
+import { userNameFits, type LabDraft } from './draft';
 import { SpecializedNote } from './ImagePicker';
 
 const useStyles = makeStyles({
@@ -43,8 +43,10 @@ export function CredentialsStep({ draft, change, image }: CredentialsStepProps) 
       <Field
         label={t('session.userName')}
         required
-        hint={t('lab.userNameRule')}
-        validationState={userName === '' || isUserName(userName) ? 'none' : 'error'}
+        hint={t(
+          image.properties.osState === 'Specialized' ? 'lab.userNameRule' : 'lab.newUserNameRule',
+        )}
+        validationState={userName === '' || userNameFits(userName, image) ? 'none' : 'error'}
       >
         <Input
           value={userName}

@@ -135,7 +135,7 @@ function NewLab({ account }: { account: LabPlan }) {
   const step: Step =
     !kSteps.includes(asked) || !basics
       ? 'basics'
-      : asked === 'review' && !credentialsComplete(draft)
+      : asked === 'review' && !credentialsComplete(draft, image)
         ? 'credentials'
         : asked;
   const go = (next: Step) => {
@@ -181,7 +181,7 @@ function NewLab({ account }: { account: LabPlan }) {
   const missing =
     step === 'basics' && !basics
       ? t('lab.fillBasics')
-      : step === 'credentials' && !credentialsComplete(draft)
+      : step === 'credentials' && (image === undefined || !credentialsComplete(draft, image))
         ? t('lab.fillCredentials')
         : create.isPending
           ? t('common.working')

@@ -1,7 +1,8 @@
 // What is typed into the new-lab form, kept over back, forward and reload; never the password.
 
 import { useState } from 'react';
-import { isPassword, isResourceName, isUserName } from '../../ui/names';
+import type { PlanImage } from '../../api/types';
+import { isNewUserName, isPassword, isResourceName, isUserName } from '../../ui/names';
 
 export interface LabDraft {
   title: string;
@@ -69,6 +70,11 @@ export function basicsComplete(draft: LabDraft, name: string): boolean {
   );
 }
 
-export function credentialsComplete(draft: LabDraft): boolean {
-  return isUserName(draft.userName) && isPassword(draft.password);
+/** A generalized image gets a new account, a specialized one has its own. */
+export function userNameFits(userName: string, image: PlanImage): boolean {
+  return image.properties.osState === 'Specialized' ? isUserName(userName) : isNewUserName(userName);
+}
+
+export function credentialsComplete(draft: LabDraft, image: PlanImage): boolean {
+  return userNameFits(draft.userName, image) && isPassword(draft.password);
 }

@@ -3,9 +3,6 @@ import { nameAfter, parseId } from '../../api/ids';
 import type { Operation } from '../../api/types';
 import en from '../../i18n/en.json';
 
-type Kind = keyof typeof en.operation.kinds;
-type Phase = keyof typeof en.operation.phases;
-
 function has<T extends object>(table: T, key: string): key is Extract<keyof T, string> {
   return Object.hasOwn(table, key);
 }
@@ -13,14 +10,14 @@ function has<T extends object>(table: T, key: string): key is Extract<keyof T, s
 /** What an operation does, in words; a kind that this portal does not know keeps the server's name. */
 export function kindText(t: TFunction, operation: Operation): string {
   const kind = operation.properties?.kind ?? '';
-  return has(en.operation.kinds, kind) ? t(`operation.kinds.${kind as Kind}`) : kind;
+  return has(en.operation.kinds, kind) ? t(`operation.kinds.${kind}`) : kind;
 }
 
 export function phaseText(t: TFunction, operation: Operation): string {
   if (operation.status === 'NotStarted') return t('operation.status.NotStarted');
   if (operation.properties?.cancelRequested === true) return t('operation.cancelling');
   const phase = operation.properties?.progress?.phase ?? '';
-  return has(en.operation.phases, phase) ? t(`operation.phases.${phase as Phase}`) : phase;
+  return has(en.operation.phases, phase) ? t(`operation.phases.${phase}`) : phase;
 }
 
 /** The name of the thing that is worked on: the lab of a VM, the image of a version. */
