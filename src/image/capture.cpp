@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "image/file_io.h"
 #include "image/geometry.h"
 #include "image/image_writer.h"
 #include "image/nbd_source.h"
@@ -173,20 +174,6 @@ Result<ImageRecord> commit(ImageWriter& writer, std::uint64_t disk_bytes, TaskCo
   return record;
 }
 
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 // The next stretch of data at or after `offset`, up to the end of the file.
 Result<SourceRange> next_data(int fd, std::uint64_t offset, std::uint64_t file_bytes) {
   const off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
@@ -217,10 +204,10 @@ Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, 
 
 Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path& path,
                                        const FileCaptureOptions& options, TaskContext& task) {
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (file.fd() < 0) return fail(errno_error(errno, "open the disk file"));
+  const FileDescriptor file =
+      TRY(open_file(AT_FDCWD, path.string(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, "open the disk file"));
   struct stat status{};
-  if (::fstat(file.fd(), &status) != 0) return fail(errno_error(errno, "look at the disk file"));
+  if (::fstat(file.get(), &status) != 0) return fail(errno_error(errno, "look at the disk file"));
   const auto file_bytes = static_cast<std::uint64_t>(status.st_size);
   if (!S_ISREG(status.st_mode) || file_bytes == 0 || file_bytes % 512 != 0) {
     return fail(Code::kInvalidArgument, "A raw disk file has a multiple of 512 bytes, and some.");
@@ -229,18 +216,17 @@ Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path
   std::vector<std::byte> buffer(1U << 20);
   std::uint64_t bytes_read = 0;
   while (writer->position() < file_bytes) {
-    const SourceRange data = TRY(next_data(file.fd(), writer->position(), file_bytes));
+    const SourceRange data = TRY(next_data(file.get(), writer->position(), file_bytes));
     if (data.offset > writer->position()) TRY(writer->append_hole(data.offset - writer->position()));
     const std::uint64_t end = data.offset + data.bytes;
     while (writer->position() < end) {
       TRY(task.check());
       const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - writer->position()));
-      const ssize_t count = ::pread(file.fd(), buffer.data(), wanted, static_cast<off_t>(writer->position()));
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return fail(errno_error(errno, "read the disk file"));
+      const auto piece = std::span(buffer).first(wanted);
+      const std::size_t count = TRY(read_at(file.get(), writer->position(), piece, "read the disk file"));
       if (count == 0) return fail(Code::kConflict, "The disk file shrank while it was read.");
-      TRY(writer->append_data(std::span(buffer).first(static_cast<std::size_t>(count))));
-      bytes_read += static_cast<std::uint64_t>(count);
+      TRY(writer->append_data(piece.first(count)));
+      bytes_read += count;
       Progress progress = writer->counts();
       progress.phase = "Reading";
       progress.bytes_total = file_bytes;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +13,7 @@
 
 #include "base/text.h"
 #include "image/byte_order.h"
+#include "image/file_io.h"
 #include "image/qcow2_check.h"
 
 namespace atelier::image {
@@ -199,28 +199,17 @@ Result<DiskFormat> inspect_disk(const DiskBytes& bytes, const InspectOptions& op
 }
 
 Result<DiskFormat> inspect_disk_file(const std::filesystem::path& path, const InspectOptions& options) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (fd < 0) return fail(errno_error(errno, "open the disk file"));
-  struct Closer {
-    int fd;
-    ~Closer() { ::close(fd); }
-  } const closer{fd};
+  const FileDescriptor file =
+      TRY(open_file(AT_FDCWD, path.string(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, "open the disk file"));
   struct stat status{};
-  if (::fstat(fd, &status) != 0) return fail(errno_error(errno, "look at the disk file"));
+  if (::fstat(file.get(), &status) != 0) return fail(errno_error(errno, "look at the disk file"));
   if (!S_ISREG(status.st_mode)) return fail(Code::kInvalidArgument, "The disk image is not a regular file.");
-  const DiskBytes bytes{static_cast<std::uint64_t>(status.st_size),
-                        [fd](std::uint64_t offset, std::span<std::uint8_t> out) -> Status {
-                          while (!out.empty()) {
-                            const ssize_t count = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
-                            if (count < 0 && errno == EINTR) continue;
-                            if (count < 0) return fail(errno_error(errno, "read the disk file"));
-                            if (count == 0) return fail(Code::kConflict, "The disk file shrank while it was read.");
-                            out = out.subspan(static_cast<std::size_t>(count));
-                            offset += static_cast<std::uint64_t>(count);
-                          }
-                          return {};
-                        }};
-  return inspect_disk(bytes, options);
+  const auto read = [&file](std::uint64_t offset, std::span<std::uint8_t> out) -> Status {
+    const std::size_t count = TRY(read_at(file.get(), offset, std::as_writable_bytes(out), "read the disk file"));
+    if (count != out.size()) return fail(Code::kConflict, "The disk file shrank while it was read.");
+    return {};
+  };
+  return inspect_disk({static_cast<std::uint64_t>(status.st_size), read}, options);
 }
 
 }  // namespace atelier::image

@@ -1,0 +1,226 @@
+// The plugin in Debian's nbdkit, asked by libnbd's and QEMU's own programs.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/json.h"
+#include "image/capture.h"
+#include "image/disk_server_test_parts.h"
+#include "image/geometry.h"
+
+namespace atelier::image {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::uint64_t kMiB = 1 << 20;
+
+void write_random(const std::string& path, std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(static_cast<std::streamoff>(offset));
+  for (std::uint64_t i = 0; i < bytes; i += 8) {
+    const std::uint64_t word = random();
+    file.write(reinterpret_cast<const char*>(&word), 8);
+  }
+}
+
+void make_disk(const std::string& path, std::uint64_t bytes, std::uint64_t seed) {
+  std::ofstream(path).close();
+  fs::resize_file(path, bytes);
+  write_random(path, 0, kMiB, seed);
+  write_random(path, bytes / 2, 3 * kMiB, seed + 1);
+  write_random(path, bytes - 64 * 1024, 64 * 1024, seed + 2);
+}
+
+class Plugin : public testing::Test {
+ protected:
+  void SetUp() override {
+    make_disk(file("one"), kSegmentBytes + 10 * kMiB, 1);
+    auto store = create_directory_store(file("store"));
+    ASSERT_TRUE(store.has_value()) << store.error().message();
+    store_ = std::move(*store);
+    one_ = put("one");
+  }
+
+  std::string file(const std::string& name) const { return dir_.file(name); }
+
+  std::string put(const std::string& name) {
+    TaskContext task;
+    const auto result = capture_raw_file(*store_, file(name), {}, task);
+    EXPECT_TRUE(result.has_value()) << result.error().message();
+    return result ? result->record.root.hex() : "";
+  }
+
+  static std::vector<std::string> with_preload(std::vector<std::string> command) {
+    const std::string preload = ATELIER_PRELOAD;
+    if (preload.empty()) return command;
+    command.insert(command.begin(), {"env", "LD_PRELOAD=" + preload, "ASAN_OPTIONS=detect_leaks=0"});
+    return command;
+  }
+
+  std::unique_ptr<DiskServer> serve(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> command = {
+        "nbdkit", "-f", "-r", "-t", "4", "-U", file("socket"), ATELIER_PLUGIN, "store=" + file("store")};
+    command.insert(command.end(), more.begin(), more.end());
+    return std::make_unique<DiskServer>(with_preload(command), file("socket"));
+  }
+
+  const TempDir dir_;
+  std::unique_ptr<Store> store_;
+  std::string one_;
+};
+
+TEST_F(Plugin, GivesTheVeryBytesOfTwoImagesAtOnce) {
+  make_disk(file("two"), 20 * kMiB + 512, 10);
+  const std::string two = put("two");
+  const auto server = serve();
+  std::jthread other([&] { run(fmt::format("nbdcopy '{}' {}", server->uri(one_), file("one.copy"))); });
+  run(fmt::format("nbdcopy --connections=4 --requests=16 '{}' {}", server->uri(two), file("two.copy")));
+  other.join();
+  run(fmt::format("cmp {} {}", file("one"), file("one.copy")));
+  run(fmt::format("cmp {} {}", file("two"), file("two.copy")));
+}
+
+TEST_F(Plugin, TellsSizeHolesAndThatItCanOnlyBeRead) {
+  const auto server = serve();
+  const auto info = parse_json_object(run(fmt::format("nbdinfo --json '{}'", server->uri(one_))));
+  ASSERT_TRUE(info.has_value());
+  const json::object& disk = info->at("exports").as_array().at(0).as_object();
+  EXPECT_EQ(uint_at(disk, "export-size"), kSegmentBytes + 10 * kMiB);
+  EXPECT_TRUE(bool_at(disk, "is_read_only"));
+  EXPECT_TRUE(bool_at(disk, "can_multi_conn"));
+  EXPECT_EQ(uint_at(disk, "block_size_preferred"), 65536U);
+
+  const auto map = parse_json(run(fmt::format("nbdinfo --json --map '{}'", server->uri(one_))));
+  ASSERT_TRUE(map.has_value());
+  std::uint64_t data_bytes = 0;
+  std::uint64_t end = 0;
+  for (const json::value& extent : map->as_array()) {
+    EXPECT_EQ(uint_at(extent.as_object(), "offset"), end);
+    end += uint_at(extent.as_object(), "length");
+    if (uint_at(extent.as_object(), "type") == 0) data_bytes += uint_at(extent.as_object(), "length");
+  }
+  EXPECT_EQ(end, kSegmentBytes + 10 * kMiB);
+  EXPECT_EQ(data_bytes, 4 * kMiB + 64 * 1024);
+}
+
+TEST_F(Plugin, WorksInParallelAndTakesAPreferenceForTheCache) {
+  const std::string dump = try_run(fmt::format("{} nbdkit {} --dump-plugin",
+                                               *std::string(ATELIER_PRELOAD).c_str() != '\0'
+                                                   ? "env ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=" ATELIER_PRELOAD
+                                                   : "",
+                                               ATELIER_PLUGIN))
+                               .output;
+  EXPECT_NE(dump.find("thread_model=parallel"), std::string::npos) << dump;
+  const auto server = serve({"cache-mib=1"});
+  run(fmt::format("nbdcopy --connections=4 '{}' {}", server->uri(one_), file("one.copy")));
+  run(fmt::format("cmp {} {}", file("one"), file("one.copy")));
+}
+
+TEST_F(Plugin, RefusesNamesThatAreNoImages) {
+  const auto server = serve();
+  for (const std::string& name : {std::string(), std::string("x"), std::string(64, 'a'), one_.substr(1), one_ + "0",
+                                  std::string("..%2F..%2Fetc%2Fpasswd")}) {
+    EXPECT_NE(try_run(fmt::format("nbdinfo --size '{}'", server->uri(name))).exit_code, 0) << name;
+  }
+  EXPECT_EQ(try_run(fmt::format("nbdinfo --size '{}'", server->uri(one_))).exit_code, 0) << "and goes on serving";
+}
+
+TEST_F(Plugin, FindsAnImageThatIsCommittedWhileItRuns) {
+  const auto server = serve();
+  run(fmt::format("nbdinfo --size '{}'", server->uri(one_)));
+  make_disk(file("late"), 30 * kMiB, 20);
+  const std::string late = put("late");
+  run(fmt::format("nbdcopy '{}' {}", server->uri(late), file("late.copy")));
+  run(fmt::format("cmp {} {}", file("late"), file("late.copy")));
+}
+
+TEST_F(Plugin, RefusesBadParameters) {
+  const std::string socket = " -f -U " + file("socket") + " ";
+  for (const std::string& parameters :
+       {std::string(""), "store=" + file("none"), "store=" + file("store") + " colour=red",
+        "store=" + file("store") + " cache-mib=0", "store=" + file("store") + " cache-mib=x"}) {
+    const std::string command = "LD_PRELOAD=" ATELIER_PRELOAD " ASAN_OPTIONS=detect_leaks=0 timeout 20 nbdkit" +
+                                socket + ATELIER_PLUGIN " " + parameters;
+    const int exit_code = try_run(command).exit_code;
+    EXPECT_NE(exit_code, 0) << parameters;
+    EXPECT_NE(exit_code, 124) << "it serves with: " << parameters;
+  }
+}
+
+TEST_F(Plugin, ADamagedChunkIsAnErrorAndNeverWrongBytes) {
+  make_disk(file("good"), 16 * kMiB, 30);
+  const std::string good = put("good");
+  // Turn over one byte in the middle of the pack of the first image's data.
+  std::vector<fs::path> packs;
+  for (const auto& entry : fs::recursive_directory_iterator(file("store") + "/packs")) {
+    if (entry.is_regular_file()) packs.push_back(entry.path());
+  }
+  ASSERT_FALSE(packs.empty());
+  std::ranges::sort(packs, {}, [](const fs::path& path) { return fs::last_write_time(path); });
+  {
+    std::fstream pack(packs.front(), std::ios::binary | std::ios::in | std::ios::out);
+    const auto middle = static_cast<std::streamoff>(fs::file_size(packs.front()) / 2);
+    pack.seekg(middle);
+    const int byte = pack.get();
+    pack.seekp(middle);
+    pack.put(static_cast<char>(byte ^ 0xff));
+  }
+  const auto server = serve();
+  EXPECT_NE(try_run(fmt::format("nbdcopy '{}' {}", server->uri(one_), file("one.copy"))).exit_code, 0);
+  // Every 64 KiB of it is either right or an error.
+  std::string reads;
+  for (std::uint64_t at = 0; at < kMiB; at += 65536) reads += fmt::format(" -c 'read {} 64k'", at);
+  for (std::uint64_t at = 0; at < 3 * kMiB; at += 65536) {
+    reads += fmt::format(" -c 'read {} 64k'", (kSegmentBytes + 10 * kMiB) / 2 + at);
+  }
+  const std::string answers = try_run(fmt::format("qemu-io -r -f raw {} '{}'", reads, server->uri(one_))).output;
+  std::size_t errors = 0;
+  for (std::size_t at = answers.find("Input/output error"); at != std::string::npos;
+       at = answers.find("Input/output error", at + 1)) {
+    ++errors;
+  }
+  EXPECT_GE(errors, 1U) << answers;
+  EXPECT_LE(errors, 10U) << "one chunk is at most 512 KiB: only its readers fail";
+  run(fmt::format("nbdcopy '{}' {}", server->uri(good), file("good.copy")));
+  run(fmt::format("cmp {} {}", file("good"), file("good.copy")));
+}
+
+TEST_F(Plugin, AnOverlayOnItReadsAndWritesRight) {
+  const auto server = serve();
+  run(fmt::format("qemu-img create -q -f qcow2 -F raw -b '{}' {}", server->uri(one_), file("top")));
+  run(fmt::format("qemu-img convert -f qcow2 -O raw {} {}", file("top"), file("flat")));
+  run(fmt::format("cmp {} {}", file("one"), file("flat")));
+  run(fmt::format("qemu-io -f qcow2 -c 'write -P 7 70000 3000' -c 'read -P 7 70000 3000' {}", file("top")));
+  run(fmt::format("qemu-img convert -f qcow2 -O raw {} {}", file("top"), file("flat")));
+  run(fmt::format("cmp -n 69632 {} {}", file("one"), file("flat")));
+
+  // And its capture over the parent gives the root that a full scan gives.
+  const DiskServer overlay(qemu_nbd(file("top"), file("overlay")), file("overlay"));
+  TaskContext task;
+  const auto result = capture_disk(*store_, {.nbd_uri = overlay.uri(), .parent = Digest::parse(one_).value()}, task);
+  ASSERT_TRUE(result.has_value()) << result.error().message();
+  EXPECT_EQ(result->record.root.hex(), put("flat"));
+}
+
+TEST_F(Plugin, ThirtyReadersOfOneImageAllGetItsBytes) {
+  const auto server = serve();
+  std::vector<std::jthread> readers;
+  for (int i = 0; i < 30; ++i) {
+    readers.emplace_back([&, i] {
+      const std::string copy = file(fmt::format("copy{}", i));
+      run(fmt::format("nbdcopy --connections=1 '{}' {} && cmp {} {}", server->uri(one_), copy, file("one"), copy));
+    });
+  }
+}
+
+}  // namespace
+}  // namespace atelier::image
