@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api/lab_routes.h"
+#include "api/odata_filter.h"
 #include "base/text.h"
 #include "catalog/arm_id.h"
 #include "catalog/regions.h"
@@ -23,26 +24,15 @@ struct ImageFilter {
   std::string enabled_state;  // "" means both
 };
 
-// Of OData's filters only: properties/enabledState eq 'Enabled'.
-Result<std::string> read_filter(const std::string& filter) {
-  const std::string lower = to_lower(filter);
-  for (const std::string_view state : {"Enabled", "Disabled"}) {
-    if (lower == fmt::format("properties/enabledstate eq '{}'", to_lower(state))) return std::string(state);
-  }
-  return fail(Error(Code::kInvalidArgument,
-                    "This $filter is not offered. Use: properties/enabledState eq 'Enabled' (or 'Disabled').")
-                  .with_target("$filter"));
-}
-
 Result<ImageFilter> filter_of(const Call& call) {
   ImageFilter filter;
   filter.include_hidden = equals_ignoring_case(call.request.query_value("includeHidden").value_or(""), "true");
   if (const auto region = call.request.query_value("region"); region.has_value() && !region->empty()) {
-    filter.region = TRY(call.context.parts.regions.require(*region, "region"))
-    ->name;
+    const catalog::Region* found = TRY(call.context.parts.regions.require(*region, "region"));
+    filter.region = found->name;
   }
-  const auto odata = call.request.query_value("$filter");
-  if (odata.has_value() && !odata->empty()) filter.enabled_state = TRY(read_filter(*odata));
+  const std::string odata = call.request.query_value("$filter").value_or("");
+  if (!odata.empty()) filter.enabled_state = TRY(filter_value(odata, "properties/enabledState"));
   return filter;
 }
 
@@ -56,8 +46,8 @@ json::object to_answer(labs::PlanImage image, const ImageFilter& filter) {
 // Disabled images are always listed, since that is where they are enabled again.
 bool is_listed(const labs::PlanImage& image, const ImageFilter& filter) {
   const bool usable = image.hidden == labs::HiddenReason::kNone || image.hidden == labs::HiddenReason::kDisabled;
-  const bool wanted =
-      filter.enabled_state.empty() || string_at(image.resource.properties, "enabledState") == filter.enabled_state;
+  const bool wanted = filter.enabled_state.empty() ||
+                      equals_ignoring_case(string_at(image.resource.properties, "enabledState"), filter.enabled_state);
   return wanted && (usable || filter.include_hidden);
 }
 
