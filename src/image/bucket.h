@@ -25,6 +25,9 @@ struct BucketEntry {
 // no empty part, and no part that begins with '.'.
 Status check_object_name(std::string_view name);
 
+// Whether a bucket, or a store over it, may be changed through this handle.
+enum class Access { kReadOnly, kReadWrite };
+
 class Bucket {
  public:
   virtual ~Bucket() = default;
@@ -43,8 +46,8 @@ class Bucket {
   // kNotFound when there is no such object.
   virtual Result<std::uint64_t> size(std::string_view name) = 0;
 
-  // All objects whose name begins with `prefix`, which is empty or ends in '/', ordered by name. In a bucket that is
-  // open for writing, what is listed is durable.
+  // All objects whose name begins with `prefix`, which ends in '/', ordered by name; none is no error. In a bucket that
+  // is open for writing, what is listed is durable.
   virtual Result<std::vector<BucketEntry>> list(std::string_view prefix) = 0;
 
   // Removes the object, durably. Succeeds when there is none.

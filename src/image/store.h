@@ -18,15 +18,14 @@
 
 #include "base/error.h"
 #include "image/bucket.h"
+#include "image/codec.h"
 #include "image/digest.h"
 
 namespace atelier::image {
 
 class FileLock;
 class Index;
-class PackStream;
-
-enum class Access { kReadOnly, kReadWrite };
+struct ChunkLocation;
 
 struct StoreOptions {
   // A pack is closed when the next chunk would not fit. Two of this size are in memory per image being written.
@@ -41,16 +40,6 @@ struct StoreOptions {
 struct StoreFiles {
   std::filesystem::path index_folder;  // accelerator: may be deleted while no process has the store open
   std::filesystem::path lock_file;     // the write lock; must be the same file for all processes
-};
-
-enum class Codec : std::uint8_t { kRaw = 0, kZstd = 1 };
-
-// A chunk as packs hold it.
-struct StoredChunk {
-  Digest id;
-  Codec codec = Codec::kRaw;
-  std::uint32_t plain_bytes = 0;
-  std::vector<std::byte> bytes;
 };
 
 class Store {
@@ -89,8 +78,11 @@ class Store {
  private:
   Store(std::unique_ptr<Bucket> bucket, StoreFiles files, Access access, const StoreOptions& options);
   Status read_format();
-  Status open_index();
+  Status recover_index();
+  Status open_index_to_read();
   Status refresh_index();
+  Result<ChunkLocation> locate(const Digest& id);
+  Result<std::vector<std::byte>> fetch(const Digest& id, const ChunkLocation& location);
 
   const std::unique_ptr<Bucket> bucket_;
   const StoreFiles files_;

@@ -1,0 +1,73 @@
+#include "image/file_io.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace atelier::image {
+
+FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+void FileDescriptor::close() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Result<FileDescriptor> open_file(int at, const std::string& path, int flags, unsigned mode, std::string_view doing) {
+  const int fd = ::openat(at, path.c_str(), flags | O_CLOEXEC, static_cast<mode_t>(mode));
+  if (fd < 0) return fail(errno_error(errno, doing));
+  return FileDescriptor(fd);
+}
+
+Status write_all(int fd, std::span<const std::byte> bytes, std::string_view doing) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error(errno, doing));
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<std::size_t> read_at(int fd, std::uint64_t offset, std::span<std::byte> into, std::string_view doing) {
+  std::size_t done = 0;
+  while (done < into.size()) {
+    const ssize_t count = ::pread(fd, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error(errno, doing));
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+Status sync_file(int fd, std::string_view doing) {
+  if (::fsync(fd) != 0) return fail(errno_error(errno, doing));
+  return {};
+}
+
+Status sync_folder(int at, const std::string& path, std::string_view doing) {
+  const FileDescriptor folder = TRY(open_file(at, path, O_RDONLY | O_DIRECTORY, 0, doing));
+  return sync_file(folder.get(), doing);
+}
+
+Status replace_file(const std::filesystem::path& path, std::string_view text) {
+  const std::string doing = "write " + path.filename().string();
+  const std::string temporary = path.string() + ".new";
+  {
+    const FileDescriptor file = TRY(open_file(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_TRUNC, 0644, doing));
+    TRY(write_all(file.get(), std::as_bytes(std::span(text)), doing));
+    TRY(sync_file(file.get(), doing));
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno_error(errno, doing));
+  return sync_folder(AT_FDCWD, path.parent_path().string(), doing);
+}
+
+}  // namespace atelier::image

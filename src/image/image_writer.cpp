@@ -1,0 +1,361 @@
+#include "image/image_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "image/bounded_queue.h"
+#include "image/cutting.h"
+#include "image/geometry.h"
+#include "image/tree_builder.h"
+
+namespace atelier::image {
+namespace {
+
+constexpr unsigned kThreadsMax = 8;
+
+unsigned thread_count(unsigned asked) {
+  const unsigned count = asked != 0 ? asked : std::max(1u, std::thread::hardware_concurrency());
+  return std::min(count, kThreadsMax);
+}
+
+}  // namespace
+
+// The caller's thread cuts into batches; workers prepare them; the ordering thread puts them in disk order and builds
+// the tree; the tree's pack stream makes packs durable. A fixed number of batches goes around.
+class ImageWriter::Pipeline {
+ public:
+  Pipeline(Store& store, std::uint64_t disk_bytes, WriteOptions options)
+      : store_(store),
+        disk_bytes_(disk_bytes),
+        options_(std::move(options)),
+        batch_count_(2 * thread_count(options_.threads) + 3),
+        free_(batch_count_),
+        cut_(batch_count_),
+        prepared_(batch_count_),
+        tree_(store, disk_bytes) {
+    for (std::size_t i = 0; i < batch_count_; ++i) free_.push(std::make_unique<Batch>());
+    for (unsigned i = 0; i < thread_count(options_.threads); ++i) workers_.emplace_back([this] { prepare_batches(); });
+    orderer_ = std::thread([this] { order_batches(); });
+  }
+
+  ~Pipeline() {
+    abandoned_ = true;
+    close_queues();
+    join();
+  }
+
+  Status append_data(std::span<const std::byte> bytes);
+  Status append_hole(std::uint64_t bytes);
+  Status append_known_segment(std::size_t index, const Digest& segment);
+  Result<ImageRecord> finish();
+  std::uint64_t position() const { return position_; }
+  Progress counts() const { return tree_.counts(); }
+
+ private:
+  using BatchPointer = std::unique_ptr<Batch>;
+
+  void prepare_batches();
+  void order_batches();
+  void stop_with(const Error& error);
+  void close_queues();
+  void join();
+  Status status();
+
+  Status check_room(std::uint64_t bytes);
+  std::size_t grain_bytes_here() const;
+  Status add_grain(std::span<const std::byte> grain);
+  Status add_partial(std::span<const std::byte> bytes);
+  Status ensure_batch();
+  Status end_chunk();
+  Status add_hole(std::uint64_t bytes);
+  Status add_piece(const Piece& piece);
+  Status submit();
+
+  Store& store_;
+  const std::uint64_t disk_bytes_;
+  const WriteOptions options_;
+  const std::size_t batch_count_;
+
+  // The caller's thread:
+  Cutter cutter_;
+  std::uint64_t position_ = 0;                  // of the next byte that is appended
+  std::array<std::byte, kGrainBytes> partial_;  // a grain that has not come whole
+  std::size_t partial_bytes_ = 0;
+  BatchPointer batch_;
+  std::size_t chunk_at_ = 0;  // where the open chunk begins in batch_
+  std::uint64_t batches_cut_ = 0;
+  bool finished_ = false;
+
+  BoundedQueue<BatchPointer> free_, cut_, prepared_;
+  TreeBuilder tree_;
+  std::vector<std::thread> workers_;
+  std::thread orderer_;
+  std::atomic<bool> abandoned_{false};
+  std::mutex mutex_;
+  std::optional<Error> error_;  // guarded by mutex_: the first failure of any stage
+};
+
+// ---- The stages behind
+
+void ImageWriter::Pipeline::prepare_batches() {
+  while (auto batch = cut_.pop()) {
+    if (abandoned_) return;
+    const Status prepared = prepare_batch(**batch, store_.index(), tree_.claims());
+    if (!prepared) return stop_with(prepared.error());
+    prepared_.push(std::move(*batch));
+  }
+}
+
+void ImageWriter::Pipeline::order_batches() {
+  std::map<std::uint64_t, BatchPointer> waiting;
+  std::uint64_t next = 0;
+  while (auto batch = prepared_.pop()) {
+    const std::uint64_t number = (*batch)->number;
+    waiting.emplace(number, std::move(*batch));
+    for (auto first = waiting.begin(); first != waiting.end() && first->first == next; first = waiting.begin()) {
+      if (abandoned_) return;
+      const Status added = tree_.add(*first->second);
+      if (!added) return stop_with(added.error());
+      first->second->clear();
+      free_.push(std::move(first->second));
+      waiting.erase(first);
+      ++next;
+    }
+  }
+}
+
+void ImageWriter::Pipeline::stop_with(const Error& error) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = error;
+  }
+  abandoned_ = true;
+  close_queues();
+}
+
+void ImageWriter::Pipeline::close_queues() {
+  free_.close();
+  cut_.close();
+  prepared_.close();
+}
+
+void ImageWriter::Pipeline::join() {
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+  prepared_.close();
+  if (orderer_.joinable()) orderer_.join();
+}
+
+Status ImageWriter::Pipeline::status() {
+  const std::lock_guard lock(mutex_);
+  if (error_) return fail(*error_);
+  return {};
+}
+
+// ---- Cutting, on the caller's thread
+
+Status ImageWriter::Pipeline::check_room(std::uint64_t bytes) {
+  CHECK(!finished_);
+  TRY(status());
+  if (bytes > disk_bytes_ - position_) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("{} bytes at {} reach beyond the disk's end at {}.", bytes, position_, disk_bytes_));
+  }
+  return {};
+}
+
+// The length of the grain at position_, or of the one that is partly there.
+std::size_t ImageWriter::Pipeline::grain_bytes_here() const {
+  const std::uint64_t begin = position_ - partial_bytes_;
+  return static_cast<std::size_t>(std::min<std::uint64_t>(kGrainBytes, disk_bytes_ - begin));
+}
+
+Status ImageWriter::Pipeline::append_data(std::span<const std::byte> bytes) {
+  TRY(check_room(bytes.size()));
+  while (!bytes.empty()) {
+    const std::size_t grain_bytes = grain_bytes_here();
+    const std::size_t count = std::min(bytes.size(), grain_bytes - partial_bytes_);
+    if (count == grain_bytes) {
+      position_ += count;
+      TRY(add_grain(bytes.first(count)));
+    } else {
+      TRY(add_partial(bytes.first(count)));
+    }
+    bytes = bytes.subspan(count);
+  }
+  return {};
+}
+
+Status ImageWriter::Pipeline::append_hole(std::uint64_t bytes) {
+  TRY(check_room(bytes));
+  static constexpr std::array<std::byte, kGrainBytes> kZeros{};
+  while (bytes > 0) {
+    const std::size_t grain_bytes = grain_bytes_here();
+    const bool on_edge = partial_bytes_ == 0;
+    if (on_edge && bytes >= grain_bytes) {
+      // Whole grains at once, with the disk's last one even if it is short.
+      const bool to_the_end = position_ + bytes == disk_bytes_;
+      const std::uint64_t whole = to_the_end ? bytes : bytes / kGrainBytes * kGrainBytes;
+      TRY(end_chunk());
+      cutter_.reset();
+      position_ += whole;
+      TRY(add_hole(whole));
+      bytes -= whole;
+      continue;
+    }
+    const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, grain_bytes - partial_bytes_));
+    TRY(add_partial(std::span(kZeros).first(count)));
+    bytes -= count;
+  }
+  return {};
+}
+
+Status ImageWriter::Pipeline::add_partial(std::span<const std::byte> bytes) {
+  const std::size_t grain_bytes = grain_bytes_here();
+  std::memcpy(partial_.data() + partial_bytes_, bytes.data(), bytes.size());
+  partial_bytes_ += bytes.size();
+  position_ += bytes.size();
+  if (partial_bytes_ < grain_bytes) return {};
+  partial_bytes_ = 0;
+  return add_grain(std::span(partial_).first(grain_bytes));
+}
+
+// `grain` ends at position_.
+Status ImageWriter::Pipeline::add_grain(std::span<const std::byte> grain) {
+  const Cutter::Step step = cutter_.step(grain);
+  if (step == Cutter::Step::kHole) {
+    TRY(end_chunk());
+    return add_hole(grain.size());
+  }
+  TRY(ensure_batch());
+  CHECK(batch_->plain_used + grain.size() <= Batch::kPlainMax);
+  std::memcpy(batch_->plain.get() + batch_->plain_used, grain.data(), grain.size());
+  batch_->plain_used += grain.size();
+  const bool segment_ends = position_ % kSegmentBytes == 0 || position_ == disk_bytes_;
+  if (segment_ends) cutter_.reset();
+  if (segment_ends || step == Cutter::Step::kEnd) return end_chunk();
+  return {};
+}
+
+Status ImageWriter::Pipeline::ensure_batch() {
+  if (batch_ != nullptr) return {};
+  auto batch = free_.pop();
+  if (!batch) {
+    TRY(status());
+    return fail(Code::kInternal, "The image's writer has stopped.");
+  }
+  batch_ = std::move(*batch);
+  batch_->number = batches_cut_++;
+  chunk_at_ = 0;
+  return {};
+}
+
+Status ImageWriter::Pipeline::end_chunk() {
+  if (batch_ == nullptr || batch_->plain_used == chunk_at_) return {};
+  const Piece piece{
+      .kind = Piece::Kind::kChunk, .disk_bytes = batch_->plain_used - chunk_at_, .plain_at = chunk_at_, .id = {}};
+  chunk_at_ = batch_->plain_used;
+  return add_piece(piece);
+}
+
+Status ImageWriter::Pipeline::add_hole(std::uint64_t bytes) {
+  TRY(ensure_batch());
+  if (!batch_->pieces.empty() && batch_->pieces.back().kind == Piece::Kind::kHole) {
+    batch_->pieces.back().disk_bytes += bytes;
+    return {};
+  }
+  return add_piece({.kind = Piece::Kind::kHole, .disk_bytes = bytes, .id = {}});
+}
+
+Status ImageWriter::Pipeline::add_piece(const Piece& piece) {
+  TRY(ensure_batch());
+  batch_->pieces.push_back(piece);
+  return batch_->is_full() ? submit() : Status{};
+}
+
+Status ImageWriter::Pipeline::submit() {
+  if (batch_ == nullptr) return {};
+  if (!cut_.push(std::move(batch_))) {
+    TRY(status());
+    return fail(Code::kInternal, "The image's writer has stopped.");
+  }
+  return {};
+}
+
+Status ImageWriter::Pipeline::append_known_segment(std::size_t index, const Digest& segment) {
+  if (index >= segment_count(disk_bytes_) || position_ != index * kSegmentBytes) {
+    return fail(Code::kInvalidArgument, fmt::format("Segment {} does not begin at {}.", index, position_));
+  }
+  const std::uint64_t bytes = segment_bytes(disk_bytes_, index);
+  if (segment.is_zero()) return append_hole(bytes);
+  TRY(check_room(bytes));
+  if (!TRY(store_.has_whole_segment(segment))) {
+    return fail(Code::kNotFound, fmt::format("The store does not have the whole segment {}.", segment.hex()));
+  }
+  const auto encoded = TRY(store_.read_chunk(segment));
+  const Segment known = TRY(decode_segment(encoded));
+  if (known.bytes() != bytes) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("The segment covers {} bytes of disk; {} are due here.", known.bytes(), bytes));
+  }
+  position_ += bytes;
+  return add_piece(
+      {.kind = Piece::Kind::kSegment, .disk_bytes = bytes, .id = segment, .data_bytes = known.data_bytes()});
+}
+
+Result<ImageRecord> ImageWriter::Pipeline::finish() {
+  TRY(check_room(0));
+  if (position_ != disk_bytes_) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("The disk has {} bytes, and {} were written.", disk_bytes_, position_));
+  }
+  finished_ = true;
+  TRY(submit());
+  cut_.close();
+  join();
+  TRY(status());
+  const Digest root = TRY(tree_.finish());
+  return commit_image(store_, {.root = root,
+                               .disk_bytes = disk_bytes_,
+                               .data_bytes = tree_.data_bytes(),
+                               .new_bytes = tree_.new_bytes(),
+                               .stored_bytes = tree_.stored_bytes(),
+                               .created_at = now(),
+                               .label = options_.label});
+}
+
+// ---- The writer
+
+Result<std::unique_ptr<ImageWriter>> ImageWriter::begin(Store& store, std::uint64_t disk_bytes, WriteOptions options) {
+  if (store.access() != Access::kReadWrite) {
+    return fail(Code::kFailedPrecondition, "The store is open for reading only.");
+  }
+  if (disk_bytes == 0) return fail(Code::kInvalidArgument, "A disk of 0 bytes cannot be stored.");
+  if (disk_bytes > kDiskBytesMax) return fail(Code::kTooLarge, "The disk is larger than 16 TiB.");
+  if (options.label.size() > kLabelBytesMax) return fail(Code::kInvalidArgument, "The image's label is too long.");
+  return std::unique_ptr<ImageWriter>(
+      new ImageWriter(std::make_unique<Pipeline>(store, disk_bytes, std::move(options))));
+}
+
+ImageWriter::ImageWriter(std::unique_ptr<Pipeline> pipeline) : pipeline_(std::move(pipeline)) {}
+ImageWriter::~ImageWriter() = default;
+
+Status ImageWriter::append_data(std::span<const std::byte> bytes) { return pipeline_->append_data(bytes); }
+Status ImageWriter::append_hole(std::uint64_t bytes) { return pipeline_->append_hole(bytes); }
+Status ImageWriter::append_known_segment(std::size_t index, const Digest& segment) {
+  return pipeline_->append_known_segment(index, segment);
+}
+std::uint64_t ImageWriter::position() const { return pipeline_->position(); }
+Progress ImageWriter::counts() const { return pipeline_->counts(); }
+Result<ImageRecord> ImageWriter::finish() { return pipeline_->finish(); }
+
+}  // namespace atelier::image

@@ -1,0 +1,64 @@
+// Packs: files of chunks with a footer that says what is where. Immutable, named by the SHA-256 of the whole file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "image/bucket.h"
+#include "image/codec.h"
+#include "image/digest.h"
+
+namespace atelier::image {
+
+inline constexpr std::string_view kPackPrefix = "packs/";
+
+// One chunk of a pack.
+struct PackEntry {
+  Digest id;
+  std::uint64_t checksum = 0;  // of the stored bytes
+  std::uint32_t offset = 0;    // of the stored bytes in the file
+  std::uint32_t stored_bytes = 0;
+  std::uint32_t plain_bytes = 0;
+  Codec codec = Codec::kRaw;
+
+  bool operator==(const PackEntry&) const = default;
+};
+
+// "packs/ab/<hex>".
+std::string pack_name(const Digest& pack);
+// nullopt when the object's name is no pack's.
+std::optional<Digest> parse_pack_name(std::string_view name);
+
+// Builds one pack after another in the same memory.
+class PackBuilder {
+ public:
+  explicit PackBuilder(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
+
+  bool empty() const { return entries_.empty(); }
+  // Would the pack stay within its bound? An empty pack takes any chunk.
+  bool has_room(std::size_t stored_bytes) const;
+  void add(const Digest& id, Codec codec, std::uint32_t plain_bytes, std::span<const std::byte> stored);
+  // Writes the footer; gives the file's digest. Then bytes() is the whole file.
+  Digest seal();
+  std::span<const std::byte> bytes() const { return bytes_; }
+  std::span<const PackEntry> entries() const { return entries_; }
+  void clear();
+
+ private:
+  const std::uint64_t bytes_max_;
+  std::vector<std::byte> bytes_;
+  std::vector<PackEntry> entries_;
+};
+
+// Reads the footer out of a whole pack. kDataLoss when it is not whole.
+Result<std::vector<PackEntry>> parse_pack(std::span<const std::byte> file);
+// Reads only the footer from the bucket. kDataLoss when it is not whole, kNotFound when there is no such pack.
+Result<std::vector<PackEntry>> read_pack_entries(Bucket& bucket, const Digest& pack);
+
+}  // namespace atelier::image

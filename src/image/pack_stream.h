@@ -1,0 +1,53 @@
+// Turns a stream of stored chunks into durable, indexed packs. One pack fills while the one before it is made durable.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+#include "image/bounded_queue.h"
+#include "image/pack.h"
+#include "image/store.h"
+
+namespace atelier::image {
+
+class PackStream {
+ public:
+  // `indexed` is called from the stream's own thread after a pack's chunks are durable and in the index.
+  PackStream(Store& store, std::function<void(std::span<const PackEntry>)> indexed);
+  // Drops what is not in a full pack.
+  ~PackStream();
+  PackStream(const PackStream&) = delete;
+  PackStream& operator=(const PackStream&) = delete;
+
+  // From one thread. Waits while two packs are full. Gives the error of an earlier pack, again and again.
+  Status append(const Digest& id, Codec codec, std::uint32_t plain_bytes, std::span<const std::byte> stored);
+  // Makes everything durable and indexed, and the index durable. No append may follow.
+  Status finish();
+  // Stored bytes appended so far. Any thread.
+  std::uint64_t stored_bytes() const { return stored_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  void write_packs();
+  Status write_pack(PackBuilder& builder);
+  Status status();
+
+  Store& store_;
+  const std::function<void(std::span<const PackEntry>)> indexed_;
+  std::unique_ptr<PackBuilder> filling_;
+  BoundedQueue<std::unique_ptr<PackBuilder>> full_{1};
+  BoundedQueue<std::unique_ptr<PackBuilder>> empty_{2};
+  std::atomic<std::uint64_t> stored_bytes_{0};
+  std::mutex mutex_;
+  std::optional<Error> error_;  // guarded by mutex_
+  std::thread writer_;
+};
+
+}  // namespace atelier::image

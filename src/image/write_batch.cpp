@@ -1,0 +1,85 @@
+#include "image/write_batch.h"
+
+#include "base/check.h"
+
+namespace atelier::image {
+namespace {
+
+// A batch has at most 1.5 MiB of chunks of at least a grain, and each may need some bytes more than its length.
+const std::size_t kStoredMax = compress_bound(Batch::kPlainMax) + compress_bound(kDataChunkBytesMax);
+
+}  // namespace
+
+Batch::Batch()
+    : plain(std::make_unique_for_overwrite<std::byte[]>(kPlainMax)),
+      stored(std::make_unique_for_overwrite<std::byte[]>(kStoredMax)) {}
+
+void Batch::clear() {
+  pieces.clear();
+  plain_used = 0;
+}
+
+void Claims::claim(std::span<const Digest> ids, std::vector<bool>& claimed) {
+  claimed.resize(ids.size());
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < ids.size(); ++i) claimed[i] = ids_.insert(ids[i]).second;
+}
+
+void Claims::release(std::span<const Digest> ids) {
+  const std::lock_guard lock(mutex_);
+  for (const Digest& id : ids) ids_.erase(id);
+}
+
+namespace {
+
+// Claims first and looks up then: the other way round, a pack that becomes indexed in between hides its chunks from
+// both.
+Status find_new_chunks(Batch& batch, Index& index, Claims& claims) {
+  std::vector<Digest> ids;
+  std::vector<Piece*> pieces;
+  for (Piece& piece : batch.pieces) {
+    if (piece.kind != Piece::Kind::kChunk) continue;
+    ids.push_back(piece.id);
+    pieces.push_back(&piece);
+  }
+  std::vector<bool> claimed;
+  claims.claim(ids, claimed);
+  std::vector<Digest> candidates;
+  std::vector<Piece*> candidate_pieces;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (!claimed[i]) continue;
+    candidates.push_back(ids[i]);
+    candidate_pieces.push_back(pieces[i]);
+  }
+  std::vector<bool> found;
+  TRY(index.find_all(candidates, found));
+  std::vector<Digest> known;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    candidate_pieces[i]->is_new = !found[i];
+    if (found[i]) known.push_back(candidates[i]);
+  }
+  claims.release(known);
+  return {};
+}
+
+}  // namespace
+
+Status prepare_batch(Batch& batch, Index& index, Claims& claims) {
+  for (Piece& piece : batch.pieces) {
+    if (piece.kind == Piece::Kind::kChunk) piece.id = sha256(batch.plain_of(piece));
+  }
+  TRY(find_new_chunks(batch, index, claims));
+  std::size_t used = 0;
+  for (Piece& piece : batch.pieces) {
+    if (!piece.is_new) continue;
+    const auto plain = batch.plain_of(piece);
+    CHECK(used + compress_bound(plain.size()) <= kStoredMax);
+    piece.stored_bytes = compress(plain, {batch.stored.get() + used, kStoredMax - used});
+    piece.stored_at = used;
+    piece.codec = piece.stored_bytes > 0 ? Codec::kZstd : Codec::kRaw;
+    used += piece.stored_bytes;
+  }
+  return {};
+}
+
+}  // namespace atelier::image

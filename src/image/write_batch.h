@@ -1,0 +1,78 @@
+// What the stages of an image's writing hand on: about a MiB of disk, cut.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <unordered_set>
+#include <vector>
+
+#include "image/codec.h"
+#include "image/digest.h"
+#include "image/geometry.h"
+#include "image/index.h"
+
+namespace atelier::image {
+
+// A stretch of the disk, in order. What each stage adds is named.
+struct Piece {
+  enum class Kind { kChunk, kHole, kSegment };
+  // Cutting:
+  Kind kind = Kind::kHole;
+  std::uint64_t disk_bytes = 0;
+  std::size_t plain_at = 0;  // chunk: where its bytes begin in Batch::plain
+  // Hashing; for a segment that is taken over: its digest, from the start.
+  Digest id;
+  // Looking up: chunk: it must be stored.
+  bool is_new = false;
+  // Compressing: where the stored bytes begin in Batch::stored, when codec is not raw.
+  Codec codec = Codec::kRaw;
+  std::size_t stored_at = 0;
+  std::size_t stored_bytes = 0;
+  // Segment: how much of it is data.
+  std::uint64_t data_bytes = 0;
+};
+
+// Buffers are kept when a batch goes around again.
+struct Batch {
+  static constexpr std::size_t kFullFrom = 1u << 20;
+  static constexpr std::size_t kPlainMax = kFullFrom + kDataChunkBytesMax;
+  static constexpr std::size_t kPiecesMax = 4096;
+
+  Batch();
+  std::span<const std::byte> plain_of(const Piece& piece) const {
+    return {plain.get() + piece.plain_at, static_cast<std::size_t>(piece.disk_bytes)};
+  }
+  std::span<const std::byte> stored_of(const Piece& piece) const {
+    if (piece.codec == Codec::kRaw) return plain_of(piece);
+    return {stored.get() + piece.stored_at, piece.stored_bytes};
+  }
+  bool is_full() const { return plain_used >= kFullFrom || pieces.size() >= kPiecesMax; }
+  void clear();
+
+  std::uint64_t number = 0;  // in disk order, from 0
+  std::vector<Piece> pieces;
+  std::unique_ptr<std::byte[]> plain;
+  std::size_t plain_used = 0;
+  std::unique_ptr<std::byte[]> stored;
+};
+
+// The chunks that one image's writer is about to store: so that a chunk that comes twice is stored once. Thread-safe.
+class Claims {
+ public:
+  // claimed[i] says whether ids[i] was nobody's and is the caller's now.
+  void claim(std::span<const Digest> ids, std::vector<bool>& claimed);
+  // They are in the index, or were there all the time.
+  void release(std::span<const Digest> ids);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_set<Digest, DigestHash> ids_;  // guarded by mutex_
+};
+
+// The stages hashing, looking up and compressing, for one batch. Any thread.
+Status prepare_batch(Batch& batch, Index& index, Claims& claims);
+
+}  // namespace atelier::image
