@@ -13,7 +13,7 @@ class InputBuffer {
  public:
   bool empty() const { return begin_ == end_; }
   std::size_t size() const { return end_ - begin_; }
-  std::span<const char> bytes() const { return {storage_.data() + begin_, size()}; }
+  std::span<const char> bytes() const { return std::span(storage_).subspan(begin_, size()); }
 
   void consume(std::size_t count) {
     begin_ += count;
@@ -23,7 +23,7 @@ class InputBuffer {
   // Room for `count` more bytes behind those at hand; commit() what was written to it.
   std::span<char> room(std::size_t count) {
     if (storage_.size() - end_ < count) {
-      std::memmove(storage_.data(), storage_.data() + begin_, size());
+      if (!empty()) std::memmove(storage_.data(), storage_.data() + begin_, size());
       end_ -= begin_;
       begin_ = 0;
       if (storage_.size() - end_ < count) storage_.resize(end_ + count);
