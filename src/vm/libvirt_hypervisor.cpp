@@ -101,6 +101,13 @@ bool last_error_names_the_port() {
          std::string_view(last->message).contains("Could not set up host forwarding rule");
 }
 
+Status cut_power(virDomainPtr domain) {
+  if (virDomainIsActive(domain) == 0 || virDomainDestroy(domain) == 0) return {};
+  Error failure = libvirt_error("cut the virtual machine's power");  // before the next call forgets it
+  if (virDomainIsActive(domain) == 0) return {};
+  return fail(std::move(failure));
+}
+
 std::string text_of(virDomainPtr domain) {
   char* text = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
   if (text == nullptr) return "";
@@ -184,8 +191,10 @@ Status LibvirtHypervisor::start(std::string_view uuid) {
     TRY(check_files(*notes));
     if (port_is_free(notes->ssh_port)) {
       if (virDomainCreate(domain.get()) == 0) return {};
-      if (virDomainIsActive(domain.get()) == 1) return {};  // somebody else started it meanwhile
-      if (!last_error_names_the_port()) return fail(libvirt_error("start the virtual machine"));
+      const bool port_was_taken = last_error_names_the_port();
+      Error failure = libvirt_error("start the virtual machine");  // before the next call forgets it
+      if (virDomainIsActive(domain.get()) == 1) return {};         // somebody else started it meanwhile
+      if (!port_was_taken) return fail(std::move(failure));
     }
     if (attempt + 1 == kPortAttempts) {
       return fail(Code::kUnavailable, "No free port was found for the virtual machine's ssh.");
@@ -211,10 +220,7 @@ Status LibvirtHypervisor::stop(std::string_view uuid, const StopOptions& options
   }
   if (virDomainIsActive(domain.get()) == 0) return {};
   if (options.graceful.count() > 0) log::warning("virtual machine {} did not power off in time: power cut", uuid);
-  if (virDomainDestroy(domain.get()) != 0 && virDomainIsActive(domain.get()) != 0) {
-    return fail(libvirt_error("cut the virtual machine's power"));
-  }
-  return {};
+  return cut_power(domain.get());
 }
 
 Status LibvirtHypervisor::remove(std::string_view uuid) {
@@ -223,17 +229,15 @@ Status LibvirtHypervisor::remove(std::string_view uuid) {
     if (domain.error().code() == Code::kNotFound) return {};
     return fail(domain.error());
   }
-  if (virDomainIsActive(domain->get()) == 1 && virDomainDestroy(domain->get()) != 0 &&
-      virDomainIsActive(domain->get()) == 1) {
-    return fail(libvirt_error("cut the virtual machine's power"));
-  }
+  TRY(cut_power(domain->get()));
   if (virDomainUndefineFlags(domain->get(), VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
                                                 VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA) == 0) {
     return {};
   }
+  Error failure = libvirt_error("forget a virtual machine");  // before the next call forgets it
   const auto gone = parts_->connection.domain(uuid);
   if (!gone && gone.error().code() == Code::kNotFound) return {};
-  return fail(libvirt_error("forget a virtual machine"));
+  return fail(std::move(failure));
 }
 
 Result<VmStatus> LibvirtHypervisor::status(std::string_view uuid) {

@@ -58,22 +58,43 @@ std::uint64_t qcow2_disk_bytes(const std::filesystem::path& path) {
   return bytes;
 }
 
-json::object file_node(const std::string& path) { return {{"driver", "file"}, {"filename", path}}; }
+constexpr const char* kNode = "disk";  // the disk's node in QEMU, and its export's name
 
-// QEMU's own description of the overlay over its backing, so that the names inside the file are not used.
-std::string overlay_description(const OverlayDisk& disk) {
-  const json::object server = {{"type", "unix"}, {"path", disk.backing.socket}};
-  const json::object nbd = {{"driver", "nbd"},
-                            {"server", server},
-                            {"export", disk.backing.export_name},
-                            {"reconnect-delay", 30}};  // seconds a read waits for a restarted image server
-  const json::object backing = {{"driver", "raw"}, {"file", nbd}};
-  return to_text(json::object{{"driver", "qcow2"}, {"file", file_node(disk.path.string())}, {"backing", backing}});
+json::object file_node(const std::string& path) {
+  return {{"driver", "file"}, {"filename", path}, {"read-only", true}};
 }
 
-std::string file_description(FileFormat format) {
-  if (format == FileFormat::kRaw) return to_text(json::object{{"driver", "raw"}, {"file", file_node(kConfinedFile)}});
-  return to_text(json::object{{"driver", "qcow2"}, {"file", file_node(kConfinedFile)}, {"backing", nullptr}});
+std::vector<std::string> node_argument(const json::object& node) { return {"--blockdev", to_text(node)}; }
+
+// QEMU's own description of the overlay over its backing: given as a node, the name in the overlay's header is not
+// used.
+std::vector<std::string> overlay_nodes(const OverlayDisk& disk) {
+  const json::object server = {{"type", "unix"}, {"path", disk.backing.socket}};
+  const json::object backing = {{"driver", "nbd"},
+                                {"node-name", "backing"},
+                                {"read-only", true},
+                                {"server", server},
+                                {"export", disk.backing.export_name},
+                                {"reconnect-delay", 30}};  // seconds a read waits for a restarted image server
+  const json::object overlay = {{"driver", "qcow2"},
+                                {"node-name", kNode},
+                                {"read-only", true},
+                                {"file", file_node(disk.path.string())},
+                                {"backing", "backing"}};
+  std::vector<std::string> arguments = node_argument(backing);
+  for (std::string& argument : node_argument(overlay)) arguments.push_back(std::move(argument));
+  return arguments;
+}
+
+std::vector<std::string> file_nodes(FileFormat format) {
+  json::object node = {{"node-name", kNode}, {"read-only", true}, {"file", file_node(kConfinedFile)}};
+  if (format == FileFormat::kRaw) {
+    node["driver"] = "raw";
+  } else {
+    node["driver"] = "qcow2";
+    node["backing"] = nullptr;
+  }
+  return node_argument(node);
 }
 
 // Last lines of a tool's log.
@@ -134,13 +155,14 @@ std::string DiskExport::uri() const { return running_->uri; }
 namespace {
 
 struct Server {
-  std::vector<std::string> arguments;      // of qemu-nbd, socket and pid file not yet among them
+  std::vector<std::string> nodes;  // arguments that describe the disk
+  unsigned connections_max;
   std::optional<Confinement> confinement;  // its writable folder is set here
   std::chrono::milliseconds start_timeout;
 };
 
 Error start_failure(const std::string& complaint) {
-  log::error("qemu-nbd did not start: {}", complaint);
+  log::error("qemu-storage-daemon did not start: {}", complaint);
   if (complaint.find("Failed to get") != std::string::npos && complaint.find("lock") != std::string::npos) {
     return {Code::kFailedPrecondition, "The disk is in use. Stop the virtual machine first."};
   }
@@ -156,9 +178,13 @@ Result<DiskExport> serve(Server server) {
   const bool confined = server.confinement.has_value();
   const std::string inside = confined ? kConfinedFolder : folder.string();
   if (confined) server.confinement->writable_folder = folder;
-  std::vector<std::string> arguments = {"qemu-nbd", "--read-only", "--persistent", "--socket=" + inside + "/nbd.sock",
-                                        "--pid-file=" + inside + "/pid"};
-  arguments.insert(arguments.end(), server.arguments.begin(), server.arguments.end());
+  std::vector<std::string> arguments = {"qemu-storage-daemon", "--pidfile", inside + "/pid"};
+  arguments.insert(arguments.end(), server.nodes.begin(), server.nodes.end());
+  const json::object listener = {{"addr", {{"type", "unix"}, {"path", inside + "/nbd.sock"}}},
+                                 {"max-connections", server.connections_max}};
+  const json::object exported = {{"type", "nbd"}, {"id", "export"},    {"node-name", kNode},
+                                 {"name", kNode}, {"writable", false}, {"allocation-depth", true}};
+  arguments.insert(arguments.end(), {"--nbd-server", to_text(listener), "--export", to_text(exported)});
 
   auto started = Child::start({.arguments = std::move(arguments), .confinement = server.confinement}, folder / "log");
   if (!started) {
@@ -167,7 +193,7 @@ Result<DiskExport> serve(Server server) {
     return fail(std::move(started).error());
   }
   auto running = std::make_unique<DiskExport::Running>(std::move(*started), folder,
-                                                       NbdDisk{.socket = socket.string(), .export_name = ""}.uri());
+                                                       NbdDisk{.socket = socket.string(), .export_name = kNode}.uri());
   const auto deadline = Clock::now() + server.start_timeout;
   std::error_code ignored;
   while (!std::filesystem::exists(folder / "pid", ignored)) {  // written once it listens
@@ -181,14 +207,15 @@ Result<DiskExport> serve(Server server) {
 }  // namespace
 
 Result<DiskExport> export_overlay(const OverlayDisk& disk, const ExportOptions& options) {
-  return serve({.arguments = {fmt::format("--shared={}", options.connections_max), "--allocation-depth",
-                              "json:" + overlay_description(disk)},
+  return serve({.nodes = overlay_nodes(disk),
+                .connections_max = options.connections_max,
                 .confinement = {},
                 .start_timeout = options.start_timeout});
 }
 
 Result<DiskExport> export_file(const std::filesystem::path& path, FileFormat format, const ConfineOptions& options) {
-  return serve({.arguments = {fmt::format("--shared={}", options.connections_max), "json:" + file_description(format)},
+  return serve({.nodes = file_nodes(format),
+                .connections_max = options.connections_max,
                 .confinement = Confinement{.read_only_file = path,
                                            .writable_folder = {},
                                            .memory_bytes_max = options.memory_bytes_max,

@@ -51,7 +51,7 @@ class DiskExport {
   DiskExport& operator=(DiskExport&&) noexcept;
   ~DiskExport();
 
-  // "nbd+unix:///?socket=PATH". Offers base:allocation and, for overlays, qemu:allocation-depth (1 = written here).
+  // "nbd+unix:///disk?socket=PATH". Offers base:allocation and, for overlays, qemu:allocation-depth (1 = written here).
   std::string uri() const;
 
  private:
