@@ -84,12 +84,15 @@ Result<SharedConnection> LibvirtConnection::get() {
   const virConnectPtr opened = virConnectOpen(uri_.c_str());
   if (opened == nullptr) {
     const virErrorPtr last = virGetLastError();
-    log::error("no connection to {}: {}", uri_, last == nullptr || last->message == nullptr ? "" : last->message);
+    if (!away_.exchange(true)) {  // once, not at every look of the watch
+      log::error("no connection to {}: {}", uri_, last == nullptr || last->message == nullptr ? "" : last->message);
+    }
     return fail(Code::kUnavailable, "The hypervisor does not answer.");
   }
   constexpr int kSecondsBetween = 5;
   constexpr unsigned kUnansweredMax = 6;
   virConnectSetKeepAlive(opened, kSecondsBetween, kUnansweredMax);  // the embedded driver has none: no harm
+  if (away_.exchange(false)) log::info("connected to {} again", uri_);
   SharedConnection fresh(opened, [](virConnectPtr connection) { virConnectClose(connection); });
   const std::scoped_lock lock(mutex_);
   connection_ = fresh;

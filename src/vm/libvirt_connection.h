@@ -4,6 +4,7 @@
 
 #include <libvirt/libvirt.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -38,7 +39,8 @@ class LibvirtConnection {
  private:
   const std::string uri_;
   std::mutex mutex_;
-  SharedConnection connection_;  // guarded by mutex_
+  SharedConnection connection_;     // guarded by mutex_
+  std::atomic<bool> away_ = false;  // the last attempt to connect failed
 };
 
 // The text of our element in the domain's metadata; "" when it has none.

@@ -1,5 +1,6 @@
 #include "vm/libvirt_hypervisor.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
@@ -11,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <fstream>
 #include <optional>
 #include <set>
 #include <system_error>
@@ -74,6 +76,10 @@ Status prepare_folder(const VmSpec& spec) {
   std::error_code error;
   std::filesystem::create_directory(run, error);
   if (error) return fail(errno_error(error.value(), "make the virtual machine's run folder"));
+  // Ours to read, whoever writes it: libvirt's log daemon, or QEMU when it has none.
+  const int console = ::open((spec.folder / "console.log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (console < 0) return fail(errno_error(errno, "make the virtual machine's console log"));
+  ::close(console);
   std::array<char, 4096> buffer{};
   passwd entry{};
   passwd* found = nullptr;
@@ -106,6 +112,21 @@ Status cut_power(virDomainPtr domain) {
   Error failure = libvirt_error("cut the virtual machine's power");  // before the next call forgets it
   if (virDomainIsActive(domain) == 0) return {};
   return fail(std::move(failure));
+}
+
+// The embedded driver has no log daemon beside it; its settings are read from DIR/etc/qemu.conf.
+Status prepare_embedded(const std::string& uri) {
+  constexpr std::string_view kPrefix = "qemu:///embed?root=";
+  if (!uri.starts_with(kPrefix)) return {};
+  const std::filesystem::path settings = std::filesystem::path(uri.substr(kPrefix.size())) / "etc" / "qemu.conf";
+  std::error_code error;
+  if (std::filesystem::exists(settings, error)) return {};
+  std::filesystem::create_directories(settings.parent_path(), error);
+  std::ofstream file(settings);
+  file << "stdio_handler = \"file\"\n";
+  file.close();
+  if (!file) return fail(Code::kInternal, "The embedded hypervisor's settings cannot be written.");
+  return {};
 }
 
 std::string text_of(virDomainPtr domain) {
@@ -161,6 +182,7 @@ struct LibvirtHypervisor::Parts {
 
 Result<std::unique_ptr<LibvirtHypervisor>> LibvirtHypervisor::open(Options options) {
   auto parts = std::make_unique<Parts>(std::move(options));
+  TRY(prepare_embedded(parts->options.uri));
   TRY(parts->connection.get());
   parts->watch.emplace(parts->connection, ResumeWatch::Options{.interval = parts->options.watch_interval,
                                                                .pause_max = parts->options.resume_pause_max});
