@@ -45,7 +45,8 @@ export async function openBrowser({ url, language, screenshots }) {
   const axe = async (name) => {
     await page.evaluate(kAxe);
     const violations = await page.evaluate(async () =>
-      (await globalThis.axe.run(document, { resultTypes: ['violations'] })).violations.map(
+      // Fluent's focus trap brackets a dialog with two empty elements that pass the focus on at once.
+      (await globalThis.axe.run({ exclude: ['[data-tabster-dummy]'] }, { resultTypes: ['violations'] })).violations.map(
         ({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target.join(' ')} (${node.failureSummary})`).join('; ')}`,
       ),
     );
@@ -58,7 +59,8 @@ export async function openBrowser({ url, language, screenshots }) {
   };
   /** At rest: a screenshot, no axe violation, no text left in the other form, no sideways scrolling. */
   const look = async (name) => {
-    await page.waitForTimeout(350); // let dialogs and toasts finish moving
+    await page.mouse.move(640, 4); // no tooltip over the page
+    await page.waitForTimeout(400); // let dialogs and toasts finish moving
     await shoot(name);
     await axe(name);
     assert.equal(await page.getAttribute('html', 'lang'), language);

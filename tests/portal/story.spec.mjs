@@ -36,7 +36,7 @@ async function expectReason(name, reason) {
   const found = button(name);
   assert.equal(await found.getAttribute('aria-disabled'), 'true', `${name} should be off`);
   await found.hover();
-  await visible(page().getByText(reason).first());
+  await visible(page().locator('[role=tooltip]:visible', { hasText: reason }));
   await page().mouse.move(5, 400);
 }
 
@@ -117,7 +117,8 @@ step('disables and enables an image, and the picker says what it hides', async (
   await expectReason(say('gallery.disableSelected'), say('gallery.selectFirst'));
   await page().getByRole('checkbox', { name: say('gallery.selectOne', { image: firstImage }) }).check();
   await button(say('gallery.disableSelected')).click();
-  await visible(page().getByRole('cell', { name: say('gallery.isDisabled'), exact: true }));
+  const row = page().getByRole('row').filter({ hasText: firstImage });
+  await visible(row.getByRole('cell', { name: say('gallery.isDisabled'), exact: true }));
   await openPlace('nav.labs');
   await visible(page().getByRole('heading', { level: 1, name: say('nav.labs') }));
   await tool.look('labs');
@@ -133,7 +134,7 @@ step('disables and enables an image, and the picker says what it hides', async (
   await openPlace('nav.gallery');
   await page().getByRole('checkbox', { name: say('gallery.selectOne', { image: firstImage }) }).check();
   await button(say('gallery.enableSelected')).click();
-  await visible(page().getByRole('cell', { name: say('gallery.isEnabled'), exact: true }).first());
+  await visible(row.getByRole('cell', { name: say('gallery.isEnabled'), exact: true }));
 });
 
 step('creates a lab from the generalized image and waits for its template VM', async () => {

@@ -7,7 +7,7 @@ import { routes } from './routes';
 import { useTheme } from './theme';
 
 const useStaticStyles = makeStaticStyles([
-  { 'html, body, #root': { height: '100%', margin: 0 } },
+  { body: { margin: 0 } },
   { body: { lineHeight: 1.5 } },
   {
     '@media (prefers-reduced-motion: reduce)': {
@@ -39,7 +39,7 @@ export function App() {
   const { theme } = useTheme();
   const queryClient = useMemo(() => newQueryClient(), []);
   return (
-    <FluentProvider theme={theme} style={{ height: '100%' }}>
+    <FluentProvider theme={theme} style={{ minHeight: '100dvh' }}>
       <QueryClientProvider client={queryClient}>
         <RouterProvider router={routes} />
       </QueryClientProvider>

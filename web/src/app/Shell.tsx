@@ -12,10 +12,10 @@ import { kToaster } from './toaster';
 
 const useStyles = makeStyles({
   shell: {
-    minHeight: '100%',
+    minHeight: '100dvh',
     display: 'grid',
     gridTemplateRows: 'auto 1fr auto',
-    gridTemplateColumns: '220px minmax(0, 1fr)',
+    gridTemplateColumns: '240px minmax(0, 1fr)',
     gridTemplateAreas: '"header header" "nav main" "bar bar"',
     backgroundColor: tokens.colorNeutralBackground2,
     '@media (max-width: 720px)': {
@@ -35,6 +35,7 @@ const useStyles = makeStyles({
     borderRadius: tokens.borderRadiusMedium,
     ':focus': { top: tokens.spacingVerticalS },
   },
+  toasts: { position: 'fixed', bottom: '32px', right: 0, width: 'min(340px, 100%)', zIndex: 3 },
   main: {
     gridArea: 'main',
     minWidth: 0,
@@ -86,7 +87,9 @@ function SignedInShell({ path }: { path: string }) {
         </LabAccountScope>
       </main>
       {state.choice !== null && <OperationBar subscription={state.choice.subscription} />}
-      <Toaster toasterId={kToaster} position="top-end" />
+      <section className={styles.toasts} aria-label={t('app.notifications')}>
+        <Toaster inline toasterId={kToaster} position="bottom-end" />
+      </section>
     </div>
   );
 }

@@ -42,7 +42,7 @@ export function EmptyState({ icon, title, text, children }: EmptyStateProps) {
       <Subtitle1 as="h2" className={styles.title}>
         {title}
       </Subtitle1>
-      <Text className={styles.text}>{text}</Text>
+      <Text align="center" className={styles.text}>{text}</Text>
       {children !== undefined && <div className={styles.actions}>{children}</div>}
     </div>
   );

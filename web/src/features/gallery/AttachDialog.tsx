@@ -24,7 +24,12 @@ import { ReasonedButton } from '../../ui/ReasonedButton';
 import { useAttach } from './useAttach';
 
 const useStyles = makeStyles({
-  content: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalM },
+  content: {
+    display: 'flex',
+    flexDirection: 'column',
+    gap: tokens.spacingVerticalM,
+    paddingBottom: tokens.spacingVerticalM,
+  },
   list: { maxHeight: '40vh', overflowY: 'auto' },
 });
 

@@ -7,11 +7,11 @@ import { ImagePicker } from './ImagePicker';
 import { useSizeText } from './SizeText';
 
 const useStyles = makeStyles({
-  step: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalL },
+  step: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalL, marginBottom: tokens.spacingVerticalL },
   heading: { margin: 0, outlineStyle: 'none' },
   row: {
     display: 'grid',
-    gridTemplateColumns: 'repeat(auto-fit, minmax(min(100%, 260px), 1fr))',
+    gridTemplateColumns: 'repeat(auto-fit, minmax(min(100%, 380px), 1fr))',
     gap: tokens.spacingHorizontalL,
     alignItems: 'start',
   },

@@ -28,7 +28,7 @@ const kReasons: HiddenReason[] = ['disabled', 'notInRegion', 'notReady'];
 const useStyles = makeStyles({
   picker: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalS },
   search: { width: '100%', maxWidth: '320px' },
-  list: { maxHeight: '360px', overflowY: 'auto' },
+  list: { maxHeight: '360px', overflowY: 'auto', alignItems: 'stretch' },
   choice: {
     border: `1px solid ${tokens.colorNeutralStroke2}`,
     borderRadius: tokens.borderRadiusMedium,
@@ -46,7 +46,7 @@ const useStyles = makeStyles({
     alignItems: 'center',
     gap: `${tokens.spacingVerticalXXS} ${tokens.spacingHorizontalS}`,
   },
-  name: { fontWeight: tokens.fontWeightSemibold, overflowWrap: 'anywhere' },
+  name: { color: tokens.colorNeutralForeground1, fontWeight: tokens.fontWeightSemibold, overflowWrap: 'anywhere' },
   quiet: { color: tokens.colorNeutralForeground2, fontSize: tokens.fontSizeBase200 },
   hidden: {
     display: 'flex',

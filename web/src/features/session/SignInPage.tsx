@@ -21,7 +21,7 @@ import { Problem } from '../../ui/Problem';
 
 const useStyles = makeStyles({
   page: {
-    minHeight: '100%',
+    minHeight: '100dvh',
     display: 'grid',
     placeItems: 'center',
     padding: tokens.spacingHorizontalM,

@@ -26,7 +26,12 @@ import type { Template } from './TemplatePage';
 import { useTemplateCommands } from './useTemplateCommands';
 
 const useStyles = makeStyles({
-  content: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalM },
+  content: {
+    display: 'flex',
+    flexDirection: 'column',
+    gap: tokens.spacingVerticalM,
+    paddingBottom: tokens.spacingVerticalM,
+  },
   text: { whiteSpace: 'normal' },
 });
 
