@@ -15,12 +15,12 @@
 namespace atelier::image {
 
 struct CaptureOptions {
-  std::string nbd_uri;
+  std::string nbd_uri{};
   // The image that the disk's topmost layer lies on, when the server offers an overlay: segments without a write in
   // that layer are taken over from it unread. The image must have the very bytes below the layer. Without effect when
   // the server does not tell the layer's writes, or when the store lacks the image or part of it.
-  std::optional<Digest> parent;
-  std::string label;         // of the image's record
+  std::optional<Digest> parent{};
+  std::string label{};       // of the image's record
   unsigned connections = 2;  // at most
   unsigned requests_in_flight = 32;
   unsigned threads = 0;  // for hashing and compressing; 0 = one per processor
@@ -38,7 +38,7 @@ struct CaptureResult {
 Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, TaskContext& task);
 
 struct FileCaptureOptions {
-  std::string label;
+  std::string label{};
   unsigned threads = 0;
 };
 

@@ -180,7 +180,7 @@ TEST_F(Capture, ProgressNamesItsPhasesAndCountsUpToTheDisk) {
     const std::lock_guard lock(mutex);
     reports.push_back(progress);
   });
-  const auto result = capture_disk(*store_, {.nbd_uri = server.uri(), .parent = {}, .label = "a label"}, task);
+  const auto result = capture_disk(*store_, {.nbd_uri = server.uri(), .label = "a label"}, task);
   ASSERT_TRUE(result.has_value()) << result.error().message();
   EXPECT_EQ(result->record.label, "a label");
   ASSERT_GE(reports.size(), 2U);

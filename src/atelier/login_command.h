@@ -1,0 +1,11 @@
+// `atelier login` and `atelier logout`.
+#pragma once
+
+#include "atelier/client_options.h"
+#include "atelier/command.h"
+
+namespace atelier::cli {
+
+void add_login_commands(CLI::App& app, Program& program, const ClientOptions& options);
+
+}  // namespace atelier::cli

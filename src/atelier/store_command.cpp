@@ -1,0 +1,200 @@
+#include "atelier/store_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/task_context.h"
+#include "base/text.h"
+#include "image/capture.h"
+#include "image/image_record.h"
+#include "image/inspect.h"
+#include "image/restore.h"
+#include "image/store.h"
+#include "image/verify.h"
+#include "vm/overlay.h"
+
+namespace atelier::cli {
+namespace {
+
+using image::Access;
+using image::ImageRecord;
+
+// What the command line gives; each command uses some.
+struct Arguments {
+  std::string store;
+  std::string file;
+  std::string root;
+  std::string label;
+};
+
+TaskContext task_with_progress() {
+  return TaskContext({}, [](const Progress& progress) {
+    const double percent = progress.bytes_total == 0 ? 0
+                                                     : 100.0 * static_cast<double>(progress.bytes_done) /
+                                                           static_cast<double>(progress.bytes_total);
+    show_progress(fmt::format("{} {:.0f}% ({} of {}, {} new)", progress.phase, percent,
+                              to_human_bytes(progress.bytes_done), to_human_bytes(progress.bytes_total),
+                              to_human_bytes(progress.bytes_new)));
+  });
+}
+
+json::object to_json(const ImageRecord& record) {
+  return {{"root", record.root.hex()},
+          {"diskBytes", record.disk_bytes},
+          {"dataBytes", record.data_bytes},
+          {"newBytes", record.new_bytes},
+          {"storedBytes", record.stored_bytes},
+          {"createdAt", to_rfc3339(record.created_at)},
+          {"label", record.label}};
+}
+
+Status init(const Arguments& arguments, const Program& program) {
+  const auto store = TRY(image::create_directory_store(arguments.store));
+  if (program.output == OutputFormat::kJson) print_json(json::object{{"id", store->id()}});
+  return {};
+}
+
+Result<image::CaptureResult> capture(image::Store& store, const Arguments& arguments, image::DiskFormat::Kind kind,
+                                     TaskContext& task) {
+  if (kind == image::DiskFormat::Kind::kRaw) {
+    return image::capture_raw_file(store, arguments.file, {.label = arguments.label}, task);
+  }
+  const std::filesystem::path file = std::filesystem::absolute(arguments.file);
+  const auto disk = TRY(vm::export_file(file, vm::FileFormat::kQcow2));
+  return image::capture_disk(store, {.nbd_uri = disk.uri(), .label = arguments.label}, task);
+}
+
+Status put(const Arguments& arguments, const Program& program) {
+  const auto format = TRY(image::inspect_disk_file(arguments.file));
+  const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadWrite));
+  TaskContext task = task_with_progress();
+  const auto result = TRY(capture(*store, arguments, format.kind, task));
+  clear_progress();
+  if (program.output == OutputFormat::kJson) {
+    json::object answer = to_json(result.record);
+    answer["bytesRead"] = result.bytes_read;
+    answer["format"] = image::to_string(format.kind);
+    print_json(answer);
+  } else {
+    print_line(result.record.root.hex());
+  }
+  return {};
+}
+
+Status get(const Arguments& arguments, const Program& program) {
+  const auto root = TRY(image::Digest::parse(arguments.root));
+  const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
+  const auto record = TRY(image::find_image(*store, root));
+  if (!record) return fail(Code::kNotFound, "The store has no such image. `atelier store list` shows those it has.");
+  TaskContext task = task_with_progress();
+  TRY(image::restore_raw_file(*store, root, arguments.file, task));
+  clear_progress();
+  if (program.output == OutputFormat::kJson) print_json(to_json(*record));
+  return {};
+}
+
+Status list(const Arguments& arguments, const Program& program) {
+  const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
+  const auto images = TRY(image::list_images(*store));
+  if (program.output == OutputFormat::kJson) {
+    json::array answer;
+    for (const ImageRecord& record : images) answer.push_back(to_json(record));
+    print_json(answer);
+    return {};
+  }
+  Table table{{"ROOT", "DISK", "DATA", "NEW", "STORED", "CREATED", "LABEL"}, {}};
+  for (const ImageRecord& record : images) {
+    table.rows.push_back({record.root.hex(), to_human_bytes(record.disk_bytes), to_human_bytes(record.data_bytes),
+                          to_human_bytes(record.new_bytes), to_human_bytes(record.stored_bytes),
+                          to_rfc3339(record.created_at), record.label});
+  }
+  print_table(table);
+  return {};
+}
+
+Status verify(const Arguments& arguments, const Program& program) {
+  const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
+  TaskContext task = task_with_progress();
+  const auto report = TRY(image::verify_store(*store, {}, task));
+  clear_progress();
+  if (program.output == OutputFormat::kJson) {
+    json::array problems;
+    for (const auto& problem : report.problems) {
+      problems.push_back(json::object{{"object", problem.object}, {"what", problem.what}});
+    }
+    print_json(json::object{{"clean", report.clean()},
+                            {"packs", report.packs},
+                            {"packBytes", report.pack_bytes},
+                            {"chunks", report.chunks},
+                            {"plainBytes", report.plain_bytes},
+                            {"images", report.images},
+                            {"problemCount", report.problem_count},
+                            {"problems", std::move(problems)}});
+  } else {
+    for (const auto& problem : report.problems) print_line(fmt::format("{}: {}", problem.object, problem.what));
+    print_line(fmt::format("{} images, {} chunks in {} packs ({}) checked, {} problems", report.images, report.chunks,
+                           report.packs, to_human_bytes(report.pack_bytes), report.problem_count));
+  }
+  if (report.clean()) return {};
+  return fail(Code::kDataLoss, fmt::format("The store has {} problems.", report.problem_count));
+}
+
+Status stats(const Arguments& arguments, const Program& program) {
+  const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
+  const auto numbers = TRY(image::store_stats(*store));
+  if (program.output == OutputFormat::kJson) {
+    print_json(json::object{{"id", store->id()},
+                            {"images", numbers.images},
+                            {"packs", numbers.packs},
+                            {"packBytes", numbers.pack_bytes},
+                            {"chunks", numbers.chunks},
+                            {"plainBytes", numbers.plain_bytes},
+                            {"storedBytes", numbers.stored_bytes},
+                            {"diskBytes", numbers.disk_bytes},
+                            {"dataBytes", numbers.data_bytes}});
+    return {};
+  }
+  print_table(
+      {{"IMAGES", "DISKS", "DATA", "CHUNKS", "PLAIN", "STORED", "PACKS", "PACKED"},
+       {{fmt::to_string(numbers.images), to_human_bytes(numbers.disk_bytes), to_human_bytes(numbers.data_bytes),
+         fmt::to_string(numbers.chunks), to_human_bytes(numbers.plain_bytes), to_human_bytes(numbers.stored_bytes),
+         fmt::to_string(numbers.packs), to_human_bytes(numbers.pack_bytes)}}});
+  return {};
+}
+
+using Command = Status (*)(const Arguments&, const Program&);
+
+}  // namespace
+
+void add_store_commands(CLI::App& app, Program& program) {
+  CLI::App* const group = app.add_subcommand("store", "Work on a store's folder, without a server");
+  group->require_subcommand(1);
+  // The options are bound to it, and read after parsing: it lives as long as the callbacks that hold it.
+  const auto arguments = std::make_shared<Arguments>();
+  const auto add = [&](const char* name, const char* what, Command command) {
+    CLI::App* const sub = group->add_subcommand(name, what);
+    sub->add_option("DIR", arguments->store, "The store's folder")->required();
+    sub->callback(
+        [arguments, command, &program] { program.run = [=, &program] { return command(*arguments, program); }; });
+    return sub;
+  };
+  add("init", "Make an empty store", init);
+  CLI::App* const put_command = add("put", "Store a raw or qcow2 disk file as an image and print its root", put);
+  put_command->add_option("FILE", arguments->file, "The disk file")->required();
+  put_command->add_option("--label", arguments->label, "Kept with the image");
+  CLI::App* const get_command = add("get", "Write an image as a sparse raw disk file", get);
+  get_command->add_option("ROOT", arguments->root, "The image's root")->required();
+  get_command->add_option("OUT", arguments->file, "The file to write; one that is there is replaced")->required();
+  add("list", "List the images", list);
+  add("verify", "Read everything and report what is damaged", verify);
+  add("stats", "Count images, chunks and bytes", stats);
+}
+
+}  // namespace atelier::cli
