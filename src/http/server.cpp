@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -57,6 +58,7 @@ class Server::Impl {
   void stop() {
     const std::lock_guard one_at_a_time(stop_mutex_);
     if (!listener_) return;
+    stopping_ = true;
     listener_->close();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return !accepting_; });
@@ -76,8 +78,11 @@ class Server::Impl {
 
  private:
   Awaitable<void> accept_all() {
-    const SessionParts parts{
-        .options = options_, .router = router_, .handlers = handlers_, .stream_handlers = stream_handlers_};
+    const SessionParts parts{.options = options_,
+                             .router = router_,
+                             .handlers = handlers_,
+                             .stream_handlers = stream_handlers_,
+                             .stopping = stopping_};
     for (std::uint64_t number = 1;; ++number) {
       std::unique_ptr<Connection> connection = co_await listener_->accept();
       if (!connection) co_return;
@@ -98,6 +103,7 @@ class Server::Impl {
 
   const Options options_;
   const Router router_;
+  std::atomic<bool> stopping_ = false;
   std::mutex stop_mutex_;
   mutable std::mutex mutex_;  // for sessions_ and accepting_
   std::condition_variable changed_;

@@ -68,7 +68,6 @@ class Session::Impl : public std::enable_shared_from_this<Session::Impl> {
   const asio::any_io_executor& executor() const { return connection_->executor(); }
   Awaitable<void> serve();
   void stop_soon() {
-    stopping_ = true;
     if (waiting_for_request_) connection_->interrupt();
   }
   void cut() { connection_->cut(); }
@@ -102,7 +101,6 @@ class Session::Impl : public std::enable_shared_from_this<Session::Impl> {
   std::unique_ptr<Connection> connection_;
   asio::steady_timer wake_;  // never expires: cancelled when work on a pool is done
   InputBuffer input_;
-  bool stopping_ = false;
   bool waiting_for_request_ = false;
 
   // Of the request under way:
@@ -121,7 +119,7 @@ class Session::Impl : public std::enable_shared_from_this<Session::Impl> {
 Awaitable<void> Session::Impl::serve() {
   const IoEnd handshake = co_await connection_->handshake(parts_.options.handshake_timeout);
   Next next = handshake == IoEnd::kDone ? Next::kRequest : Next::kCut;
-  while (next == Next::kRequest && !stopping_) next = co_await serve_one();
+  while (next == Next::kRequest && !parts_.stopping) next = co_await serve_one();
   if (next == Next::kClose) co_await connection_->close();
   connection_->cut();
 }
@@ -168,7 +166,7 @@ Awaitable<Session::Impl::Next> Session::Impl::serve_one() {
   } else {
     co_await answer(route, unmatched);
     if (!parser_->body_done() && !body_failed_) co_await drain_body();
-    const bool can_go_on = parser_->body_done() && parser_->keep_alive() && !stopping_;
+    const bool can_go_on = parser_->body_done() && parser_->keep_alive() && !parts_.stopping;
     if (can_go_on) after = AfterResponse::kKeepAlive;
   }
   const Next next = co_await send(after);

@@ -1,6 +1,7 @@
 // One connection from its handshake to its end: request after request, each answered before the next is read.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -17,6 +18,7 @@ struct SessionParts {
   const Router& router;
   WorkerPool& handlers;
   WorkerPool& stream_handlers;
+  const std::atomic<bool>& stopping;  // set before stop_soon(): no session begins another request
 };
 
 class Session {
