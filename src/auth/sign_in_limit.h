@@ -40,7 +40,9 @@ class SignInLimit {
     Clock::time_point first;
   };
 
+  // Both with mutex_ held.
   void forget_old(Clock::time_point time);
+  void forget(const std::string& key);
 
   const Options options_;
   mutable std::mutex mutex_;

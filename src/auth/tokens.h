@@ -17,9 +17,10 @@ namespace atelier::auth {
 class TokenService {
  public:
   struct Options {
-    std::string base_url = {};       // "https://host:port", without a slash at the end; tokens for it are accepted
-    std::string tenant_id = {};      // guid
-    std::chrono::seconds skew{120};  // between our clock and that of another atelierd
+    std::string base_url = {};   // "https://host:port", without a slash at the end; tokens for it are accepted
+    std::string tenant_id = {};  // guid
+    std::vector<std::string> other_base_urls = {};  // other names of this service: tokens for them are accepted too
+    std::chrono::seconds skew{120};                 // between our clock and that of another atelierd
     std::size_t token_bytes_max = 16 * 1024;
     std::chrono::hours refresh_lifetime{24 * 14};
   };
