@@ -55,7 +55,12 @@ export async function openBrowser({ url, language, screenshots }) {
   const shoot = async (name) => {
     if (!screenshots) return;
     shots += 1;
-    await page.screenshot({ path: join(screenshots, `${String(shots).padStart(2, '0')}-${name}.png`), fullPage: true });
+    // A window as high as the page, so that the bar at the bottom is where it belongs.
+    const window = page.viewportSize();
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    if (height > window.height) await page.setViewportSize({ ...window, height });
+    await page.screenshot({ path: join(screenshots, `${String(shots).padStart(2, '0')}-${name}.png`) });
+    if (height > window.height) await page.setViewportSize(window);
   };
   /** At rest: a screenshot, no axe violation, no text left in the other form, no sideways scrolling. */
   const look = async (name) => {

@@ -10,6 +10,7 @@ export function TextLink({ to, children }: { to: string; children: ReactNode }) 
     <Link
       href={href}
       inline
+      style={{ fontWeight: 'inherit' }}
       onClick={(event: React.MouseEvent<HTMLAnchorElement>) => {
         follow(event);
       }}

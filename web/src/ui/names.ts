@@ -22,11 +22,12 @@ export function isPassword(password: string): boolean {
   return password.length >= 8 && password.length <= 72 && kinds.length >= 3;
 }
 
-/** A resource name for a title in any language: "CS101 Spring" is "CS101-Spring"; a Japanese title gives "". */
+/** A resource name for a title: "CS101 Spring" is "CS101-Spring"; "" when no word of it begins with a Latin letter. */
 export function resourceNameOf(title: string): string {
-  return title
+  const name = title
     .normalize('NFKC')
     .replace(/[^A-Za-z0-9_.]+/g, '-')
     .slice(0, 60)
     .replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '');
+  return /^[A-Za-z]/.test(name) ? name : '';
 }

@@ -9,6 +9,7 @@ import {
   TableHeader,
   TableHeaderCell,
   TableRow,
+  tokens,
 } from '@fluentui/react-components';
 import { TaskListLtrRegular } from '@fluentui/react-icons/svg/task-list-ltr';
 import { useMutation, useQuery } from '@tanstack/react-query';
@@ -32,9 +33,10 @@ type Filter = 'all' | 'running' | 'failed';
 
 const useStyles = makeStyles({
   filter: { maxWidth: '240px' },
-  table: { minWidth: '880px' },
+  table: { minWidth: '920px' },
   numbers: { fontVariantNumeric: 'tabular-nums' },
-  wrap: { overflowWrap: 'anywhere' },
+  wrap: { overflowWrap: 'anywhere', paddingBlock: tokens.spacingVerticalXS },
+  time: { width: '150px' },
   kind: { width: '22%' },
   narrow: { width: '88px' },
   more: { display: 'flex', justifyContent: 'center' },
@@ -132,7 +134,7 @@ export function OperationsPage() {
                   <TableHeaderCell className={styles.kind}>{t('operation.kind')}</TableHeaderCell>
                   <TableHeaderCell>{t('operation.target')}</TableHeaderCell>
                   <TableHeaderCell>{t('operation.by')}</TableHeaderCell>
-                  <TableHeaderCell>{t('operation.started')}</TableHeaderCell>
+                  <TableHeaderCell className={styles.time}>{t('operation.started')}</TableHeaderCell>
                   <TableHeaderCell className={styles.narrow}>
                     {t('operation.duration')}
                   </TableHeaderCell>
