@@ -8,8 +8,8 @@
 #   it says so.
 # specialized: has all of them (user student, password lab), like a disk that somebody has worked on.
 #
-# Needs no mount and no loop device; run it as root or under fakeroot. Equal packages give an equal generalized disk, but
-# for the boot loader's time stamps.
+# Needs no mount and no loop device; run it as root or under fakeroot. Equal packages give an equal generalized disk, but for
+# time stamps.
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; fi

@@ -47,15 +47,15 @@ TestHost::TestHost() : folder_(must(make_private_folder())) {
                                     .pid_file = folder_ / "images.pid",
                                     .log_file = folder_ / "images.log",
                                     .watch = ImageServer::Watch::kNone}));
-  hypervisor_ = must(LibvirtHypervisor::open({.uri = "qemu:///embed?root=" + (folder_ / "libvirt").string(),
-                                              .ssh_port_first = 23000,
-                                              .watch_interval = std::chrono::milliseconds(100)}));
+  const char* other = std::getenv("ATELIER_TEST_LIBVIRT_URI");  // to run the suite against a daemon
+  hypervisor_ = must(
+      LibvirtHypervisor::open({.uri = other != nullptr ? other : "qemu:///embed?root=" + (folder_ / "libvirt").string(),
+                               .ssh_port_first = 23000,
+                               .watch_interval = std::chrono::milliseconds(100)}));
 }
 
 TestHost::~TestHost() {
-  if (const auto vms = hypervisor_->list()) {
-    for (const ListedVm& vm : *vms) static_cast<void>(hypervisor_->remove(vm.uuid));
-  }
+  for (const std::string& uuid : defined_) static_cast<void>(hypervisor_->remove(uuid));
   hypervisor_.reset();
   static_cast<void>(images_->stop());
   std::error_code ignored;
@@ -89,6 +89,7 @@ VmSpec TestHost::define_vm(SeedDisk seed) {
                                                .ssh_authorized_keys = {}}));
   }
   must(hypervisor_->define(spec));
+  defined_.push_back(spec.uuid);
   return spec;
 }
 

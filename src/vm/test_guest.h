@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "vm/image_server.h"
 #include "vm/libvirt_hypervisor.h"
@@ -37,6 +38,7 @@ class TestHost {
   std::filesystem::path folder_;
   std::unique_ptr<ImageServer> images_;
   std::unique_ptr<LibvirtHypervisor> hypervisor_;
+  std::vector<std::string> defined_;
 };
 
 // "" when it succeeded, else the message.
