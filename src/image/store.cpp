@@ -134,7 +134,7 @@ Status Store::recover_index() {
     }
   }
   if (index_ == nullptr) {
-    log::info("store: the index is made anew from {} packs", listed.size());
+    if (!listed.empty()) log::info("store: the index is made anew from {} packs", listed.size());
     index_ = TRY(Index::create(files_.index_folder, options));
   }
   TRY(add_unknown_packs(*bucket_, *index_, listed));
