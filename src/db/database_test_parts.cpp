@@ -33,15 +33,13 @@ class Server {
  public:
   Server() {
     const std::string path = folder_.path().string();
-    if (::geteuid() == 0) run(fmt::format("chown postgres {}", path));
-    run(as_postgres(
-        fmt::format("{}/initdb -D {}/data -A trust -U lab --no-sync -E UTF8 --locale=C.UTF-8 > {}/initdb.log "
-                    "< /dev/null",
-                    kPostgresql, path, path)));
-    run(as_postgres(
-        fmt::format("{}/pg_ctl -D {}/data -w -l {}/log -o \"-k {} -c listen_addresses='' -c fsync=off\" start"
-                    " > {}/start.log < /dev/null",
-                    kPostgresql, path, path, path, path)));
+    make_data_folder();
+    if (::geteuid() == 0) run(fmt::format("chown -R postgres {}", path));
+    run(
+        as_postgres(fmt::format("{}/pg_ctl -D {}/data -w -l {}/log -o \"-k {} -c listen_addresses='' -c fsync=off -c "
+                                "shared_buffers=16MB\" start"
+                                " > {}/start.log < /dev/null",
+                                kPostgresql, path, path, path, path)));
     std::ifstream(folder_.path() / "data/postmaster.pid") >> pid_;
     owner_ = ::getpid();
   }
@@ -52,6 +50,24 @@ class Server {
   }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+
+  // initdb takes seconds, and each test is a process of its own: the first one leaves a copy beside the test programs.
+  void make_data_folder() const {
+    const std::string path = folder_.path().string();
+    const auto copy = std::filesystem::canonical("/proc/self/exe").parent_path() / "postgresql-for-tests";
+    if (std::filesystem::exists(copy)) {
+      return run(fmt::format("cp -r {} {}/data && chmod 700 {}/data", copy.string(), path, path));
+    }
+    if (::geteuid() == 0) run(fmt::format("chown postgres {}", path));
+    run(as_postgres(fmt::format(
+        "{}/initdb -D {}/data -A trust -U lab --no-sync -E UTF8 --locale=C.UTF-8 > {}/initdb.log < /dev/null",
+        kPostgresql, path, path)));
+    const std::string mine = fmt::format("{}.{}", copy.string(), ::getpid());
+    run(fmt::format("cp -r {}/data {}", path, mine));
+    std::error_code somebody_was_quicker;
+    std::filesystem::rename(mine, copy, somebody_was_quicker);
+    if (somebody_was_quicker) std::filesystem::remove_all(mine);
+  }
 
   std::string url(const std::string& name) const {
     return fmt::format("postgresql://lab@/{}?host={}", name, folder_.path().string());
