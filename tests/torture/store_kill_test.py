@@ -4,7 +4,7 @@
 After each kill: `verify` is clean, the image acknowledged before reads back bit by bit, the image that was being
 written is either whole or not there, and putting it again gives the same root.
 
-usage: store_kill_test.py ATELIER [CASES]
+usage: store_kill_test.py ATELIER [KILLS_PER_SYSTEM_CALL]
 """
 
 import collections
@@ -71,7 +71,7 @@ class Torture:
         self.store = folder / "store"
         self.known, self.disk = folder / "known.raw", folder / "disk.raw"
         make_disk(self.known, [(1, 0, 3 * MIB), (2, 40 * MIB, 2 * MIB)], 72 * MIB)
-        make_disk(self.disk, [(1, 0, 3 * MIB), (3, 20 * MIB, 3 * MIB), (4, 66 * MIB, MIB)], 72 * MIB)
+        make_disk(self.disk, [(1, 0, 3 * MIB), (3, 20 * MIB, 35 * MIB), (4, 66 * MIB, MIB)], 72 * MIB)  # more than one pack
         run(program, "store", "init", self.fresh)
         self.known_root = self.put(self.fresh, self.known)
         # The root that the disk must get, from a store of its own.
@@ -123,12 +123,11 @@ class Torture:
 
 def main():
     program = pathlib.Path(sys.argv[1]).resolve()
-    cases_wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 32
+    per_call = int(sys.argv[2]) if len(sys.argv) > 2 else 4
     with tempfile.TemporaryDirectory(prefix="atelier-torture-") as folder:
         torture = Torture(str(program), pathlib.Path(folder))
         counts = torture.count_calls()
         assert counts["fsync"] + counts["fdatasync"] >= 3, f"nothing is made durable? {dict(counts)}"
-        per_call = max(2, cases_wanted // len(counts))
         cases = [(name, number) for name, count in sorted(counts.items()) for number in spread(count, per_call)]
         cut_short = 0
         for name, number in cases:
