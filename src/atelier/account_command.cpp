@@ -35,7 +35,7 @@ Status print_account(const Service& service, const json::object& account) {
 }
 
 Status list(Service& service) {
-  const json::object accounts = TRY(service.arm->list(TRY(list_path(service, kAccount))));
+  const json::object accounts = TRY(list_of(service, kAccount));
   return print_list(service, accounts, {"NAME", "LOCATION", "STATE", "GALLERY"}, [](const json::object& each) {
     return std::vector{string_at(each, "name"), string_at(each, "location"),
                        string_at(each, "properties.provisioningState"), attached_gallery(each)};
@@ -43,14 +43,15 @@ Status list(Service& service) {
 }
 
 Status show(Service& service, const Arguments& arguments) {
-  return print_account(service, TRY(service.arm->get(TRY(find_id(service, kAccount, arguments.name)))));
+  return print_account(service, TRY(get_named(service, kAccount, arguments.name)));
 }
 
 Status create(Service& service, const Arguments& arguments) {
   json::object body{{"location", arguments.location}, {"properties", json::object{}}};
-  if (arguments.location.empty()) body["location"] = TRY(location_of(service, TRY(service.arm->resource_group())));
+  if (arguments.location.empty()) body["location"] = TRY(group_location(service));
   if (!arguments.gallery.empty()) {
-    set_at(body, "properties.sharedGalleryId", TRY(find_id(service, kGallery, arguments.gallery)));
+    const std::string gallery = TRY(find_id(service, kGallery, arguments.gallery));
+    set_at(body, "properties.sharedGalleryId", json::value(gallery));
   }
   const std::string id = TRY(new_id(service, kAccount, arguments.name));
   return print_account(service, TRY(put_resource(service, id, body, Wait::kUntilDone)));

@@ -9,6 +9,7 @@
 namespace atelier::cli {
 
 ExitCode exit_code_of(const Error& error) {
+  if (error.reason() == "Timeout") return ExitCode::kTimeout;
   switch (error.code()) {
     case Code::kInvalidArgument:
     case Code::kTooLarge:

@@ -29,7 +29,7 @@ Status print_gallery(const Service& service, const json::object& gallery) {
 }
 
 Status list(Service& service) {
-  const json::object galleries = TRY(service.arm->list(TRY(list_path(service, kGallery))));
+  const json::object galleries = TRY(list_of(service, kGallery));
   return print_list(service, galleries, {"NAME", "LOCATION", "STATE", "DESCRIPTION"}, [](const json::object& each) {
     return std::vector{string_at(each, "name"), string_at(each, "location"),
                        string_at(each, "properties.provisioningState"), string_at(each, "properties.description")};
@@ -37,13 +37,13 @@ Status list(Service& service) {
 }
 
 Status show(Service& service, const Arguments& arguments) {
-  return print_gallery(service, TRY(service.arm->get(TRY(find_id(service, kGallery, arguments.name)))));
+  return print_gallery(service, TRY(get_named(service, kGallery, arguments.name)));
 }
 
 Status create(Service& service, const Arguments& arguments) {
   json::object body{{"location", arguments.location}, {"properties", json::object{}}};
-  if (arguments.location.empty()) body["location"] = TRY(location_of(service, TRY(service.arm->resource_group())));
-  if (!arguments.description.empty()) set_at(body, "properties.description", arguments.description);
+  if (arguments.location.empty()) body["location"] = TRY(group_location(service));
+  if (!arguments.description.empty()) set_at(body, "properties.description", json::value(arguments.description));
   const std::string id = TRY(new_id(service, kGallery, arguments.name));
   return print_gallery(service, TRY(put_resource(service, id, body, Wait::kUntilDone)));
 }

@@ -23,7 +23,8 @@ Result<std::string> group_id(Service& service, const std::string& name) {
 }
 
 Status list(Service& service) {
-  const json::object groups = TRY(service.arm->list(TRY(service.arm->subscription()) + "/resourcegroups"));
+  const std::string subscription = TRY(service.arm->subscription());
+  const json::object groups = TRY(service.arm->list(subscription + "/resourcegroups"));
   return print_list(service, groups, {"NAME", "LOCATION"}, [](const json::object& group) {
     return std::vector{string_at(group, "name"), string_at(group, "location")};
   });
@@ -31,7 +32,8 @@ Status list(Service& service) {
 
 Status create(Service& service, const Arguments& arguments) {
   const json::object body{{"location", arguments.location}};
-  const json::object made = TRY(put_resource(service, TRY(group_id(service, arguments.name)), body, Wait::kUntilDone));
+  const std::string id = TRY(group_id(service, arguments.name));
+  const json::object made = TRY(put_resource(service, id, body, Wait::kUntilDone));
   return print_resource(service, made, {{"Name", string_at(made, "name")}, {"Location", string_at(made, "location")}});
 }
 

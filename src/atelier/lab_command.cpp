@@ -47,7 +47,7 @@ Status print_lab(const Service& service, const json::object& lab) {
 }
 
 Status list(Service& service) {
-  const json::object labs = TRY(service.arm->list(TRY(list_path(service, kLab))));
+  const json::object labs = TRY(list_of(service, kLab));
   return print_list(service, labs, {"NAME", "STATE", "PROVISIONING", "LOCATION", "IMAGE", "TITLE"},
                     [](const json::object& each) {
                       return std::vector{string_at(each, "name"),
@@ -60,7 +60,7 @@ Status list(Service& service) {
 }
 
 Status show(Service& service, const Arguments& arguments) {
-  return print_lab(service, TRY(service.arm->get(TRY(find_id(service, kLab, arguments.name)))));
+  return print_lab(service, TRY(get_named(service, kLab, arguments.name)));
 }
 
 // An image by its id, or by its name among the lab account's images.

@@ -9,8 +9,17 @@
 #include <map>
 #include <string>
 
+#include "atelier/account_command.h"
+#include "atelier/client_options.h"
 #include "atelier/command.h"
+#include "atelier/gallery_command.h"
+#include "atelier/group_command.h"
+#include "atelier/image_command.h"
+#include "atelier/lab_command.h"
+#include "atelier/login_command.h"
+#include "atelier/operation_command.h"
 #include "atelier/store_command.h"
+#include "atelier/template_command.h"
 
 namespace {
 
@@ -32,6 +41,16 @@ int run(int argc, char** argv) {
   app.add_option("-o,--output", program.output, "table or json")
       ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
       ->option_text("FORMAT");
+  ClientOptions options;
+  add_client_options(app, options);
+  add_login_commands(app, program, options);
+  add_group_commands(app, program, options);
+  add_gallery_commands(app, program, options);
+  add_image_commands(app, program, options);
+  add_account_commands(app, program, options);
+  add_lab_commands(app, program, options);
+  add_template_commands(app, program, options);
+  add_operation_commands(app, program, options);
   add_store_commands(app, program);
   try {
     app.parse(argc, argv);
@@ -42,7 +61,10 @@ int run(int argc, char** argv) {
   const atelier::Status status = program.run();
   if (status) return finish(ExitCode::kOk);
   clear_progress();
-  fmt::print(stderr, "atelier: {}\n", status.error().message());
+  // What the service says comes with its code, "(GalleryNotAttached) …", which scripts and manuals can name.
+  const std::string& reason = status.error().reason();
+  const std::string mark = reason.empty() ? "atelier: " : "(" + reason + ") ";
+  fmt::print(stderr, "{}{}\n", mark, status.error().message());
   return finish(exit_code_of(status.error()));
 }
 

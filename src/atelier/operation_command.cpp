@@ -64,7 +64,8 @@ Status print_operation(const Service& service, const json::object& status) {
 }
 
 Status show(Service& service, const Arguments& arguments) {
-  return print_operation(service, TRY(service.arm->get(TRY(operation_path(service, arguments)))));
+  const std::string path = TRY(operation_path(service, arguments));
+  return print_operation(service, TRY(service.arm->get(path)));
 }
 
 Status wait(Service& service, const Arguments& arguments) {

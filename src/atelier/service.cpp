@@ -73,7 +73,7 @@ Result<std::string> list_path(Service& service, const ResourceKind& kind) {
 
 Result<std::string> find_id(Service& service, const ResourceKind& kind, const std::string& name) {
   if (is_id(name)) return name;
-  const json::object list = TRY(service.arm->list(TRY(list_path(service, kind))));
+  const json::object list = TRY(list_of(service, kind));
   std::vector<std::string> found;
   for (const json::object& item : items_of(list)) {
     if (name.empty() || equals_ignoring_case(string_at(item, "name"), name)) found.push_back(string_at(item, "id"));
@@ -87,6 +87,16 @@ Result<std::string> find_id(Service& service, const ResourceKind& kind, const st
               fmt::format("There are {} of {}. Name one by its id:{}", found.size(), shown, ids));
 }
 
+Result<json::object> list_of(Service& service, const ResourceKind& kind) {
+  const std::string path = TRY(list_path(service, kind));
+  return service.arm->list(path);
+}
+
+Result<json::object> get_named(Service& service, const ResourceKind& kind, const std::string& name) {
+  const std::string id = TRY(find_id(service, kind, name));
+  return service.arm->get(id);
+}
+
 Result<std::string> new_id(Service& service, const ResourceKind& kind, const std::string& name) {
   if (is_id(name)) return name;
   return fmt::format("{}/providers/{}/{}", TRY(service.arm->resource_group()), kind.provider_type,
@@ -95,6 +105,11 @@ Result<std::string> new_id(Service& service, const ResourceKind& kind, const std
 
 Result<std::string> location_of(Service& service, const std::string& id) {
   return string_at(TRY(service.arm->get(id)), "location");
+}
+
+Result<std::string> group_location(Service& service) {
+  const std::string id = TRY(service.arm->resource_group());
+  return location_of(service, id);
 }
 
 Result<std::optional<json::object>> change(Service& service, std::string_view method, const std::string& target,

@@ -48,10 +48,14 @@ Result<std::string> list_path(Service& service, const ResourceKind& kind);
 // The id of a resource named by its short name or its id. With an empty name, the only one there is. kNotFound, or
 // kInvalidArgument when several have the name.
 Result<std::string> find_id(Service& service, const ResourceKind& kind, const std::string& name);
+// The bodies of the list and of the one resource.
+Result<json::object> list_of(Service& service, const ResourceKind& kind);
+Result<json::object> get_named(Service& service, const ResourceKind& kind, const std::string& name);
 // Where a new one of that name goes: the resource group that counts, or the name itself when it is an id.
 Result<std::string> new_id(Service& service, const ResourceKind& kind, const std::string& name);
-// The short region name of a resource or a resource group.
+// The short region name of a resource, and that of the resource group that counts.
 Result<std::string> location_of(Service& service, const std::string& id);
+Result<std::string> group_location(Service& service);
 
 std::string last_segment(std::string_view id);
 
