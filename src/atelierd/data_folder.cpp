@@ -23,9 +23,11 @@ constexpr fs::perms kTraversable = fs::perms::owner_all | fs::perms::group_exec 
 Status make_folder(const fs::path& folder, fs::perms permissions) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) return fail(Code::kFailedPrecondition, fmt::format("Cannot make {}: {}.", folder.string(), error.message()));
+  if (error)
+    return fail(Code::kFailedPrecondition, fmt::format("Cannot make {}: {}.", folder.string(), error.message()));
   fs::permissions(folder, permissions, error);
-  if (error) return fail(Code::kFailedPrecondition, fmt::format("Cannot set {}: {}.", folder.string(), error.message()));
+  if (error)
+    return fail(Code::kFailedPrecondition, fmt::format("Cannot set {}: {}.", folder.string(), error.message()));
   return {};
 }
 

@@ -42,9 +42,11 @@ Result<Identity> ensure_identity(db::Database& database) {
 }
 
 Status ensure_admin(db::Database& database, const std::string& tenant_id, const std::string& password) {
-  const bool exists = TRY(database.read([](db::Transaction& transaction) -> Result<bool> {
-    return TRY(auth::find_user(transaction, kAdminName)).has_value();
-  }));
+  const auto is_there = [](db::Transaction& transaction) -> Result<bool> {
+    const std::optional<auth::Principal> found = TRY(auth::find_user(transaction, kAdminName));
+    return found.has_value();
+  };
+  const bool exists = TRY(database.read(is_there));
   if (exists) return password.empty() ? Status() : auth::set_user_password(database, kAdminName, password);
   const std::string chosen = password.empty() ? new_password() : password;
   TRY(auth::create_user(database, {.name = kAdminName, .password = chosen, .tenant_id = tenant_id}));

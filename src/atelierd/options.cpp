@@ -42,17 +42,17 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   app.add_option("--listen", options.address, "Address to listen on")->capture_default_str();
   app.add_option("--port", options.port, "Port; 0 for any free one")->capture_default_str();
   app.add_option("--name", options.names, "Further DNS name or address for the server's certificate");
-  app.add_option("--database", options.database_url, "sqlite:/path or postgresql://...; default: SQLite in the data folder");
+  app.add_option("--database", options.database_url,
+                 "sqlite:/path or postgresql://...; default: SQLite in the data folder");
   app.add_option("--plugin", options.plugin, "nbdkit-atelier-plugin.so; default: beside this program");
   app.add_option("--portal", options.portal, "Folder of the built portal");
   app.add_option("--hypervisor", options.hypervisor, "libvirt, or fake for trying without virtual machines")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, HypervisorKind>{{"libvirt", HypervisorKind::kLibvirt}, {"fake", HypervisorKind::kFake}}));
+      ->transform(CLI::CheckedTransformer(std::map<std::string, HypervisorKind>{{"libvirt", HypervisorKind::kLibvirt},
+                                                                                {"fake", HypervisorKind::kFake}}));
   app.add_option("--libvirt-uri", options.libvirt_uri, "Where libvirt is")->capture_default_str();
   app.add_option("--accelerator", options.accelerator, "probe, tcg or kvm")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, AcceleratorChoice>{{"probe", AcceleratorChoice::kProbe},
-                                                                                   {"tcg", AcceleratorChoice::kTcg},
-                                                                                   {"kvm", AcceleratorChoice::kKvm}}));
+      ->transform(CLI::CheckedTransformer(std::map<std::string, AcceleratorChoice>{
+          {"probe", AcceleratorChoice::kProbe}, {"tcg", AcceleratorChoice::kTcg}, {"kvm", AcceleratorChoice::kKvm}}));
   app.add_option("--guest-network", options.guest_network,
                  "restricted: guests are reached by ssh and reach nothing; open: they reach what this host does")
       ->transform(CLI::CheckedTransformer(std::map<std::string, vm::GuestNetwork>{

@@ -16,6 +16,8 @@
 #include "atelierd/data_folder.h"
 #include "atelierd/first_start.h"
 #include "auth/certificates.h"
+#include "auth/sas.h"
+#include "auth/sign_in_limit.h"
 #include "auth/tokens.h"
 #include "base/log.h"
 #include "catalog/parts.h"
@@ -48,6 +50,8 @@ struct Service::Parts {
   std::unique_ptr<catalog::Parts> common;
   std::unique_ptr<labs::Parts> labs;
   std::unique_ptr<auth::TokenService> tokens;
+  auth::SignInLimit sign_in_limit;
+  std::unique_ptr<auth::UploadSigner> upload_signer;
   std::unique_ptr<api::Context> context;
   std::unique_ptr<http::Server> server;
 };
@@ -136,7 +140,8 @@ Result<std::unique_ptr<Service>> Service::start(const Options& options) {
   const auth::CertificateFiles certificates =
       TRY_DURING(auth::ensure_certificates(data.path(), {.names = options.names}), "make certificates");
 
-  const std::string url = options.database_url.empty() ? "sqlite:" + (data.path() / "atelier.db").string() : options.database_url;
+  const std::string url =
+      options.database_url.empty() ? "sqlite:" + (data.path() / "atelier.db").string() : options.database_url;
   parts->database = TRY_DURING(db::Database::open({.url = url}), "open the database");
   parts->identity = TRY(ensure_identity(*parts->database));
   TRY_DURING(ensure_admin(*parts->database, parts->identity.tenant_id, options.admin_password), "make the user admin");
@@ -154,19 +159,22 @@ Result<std::unique_ptr<Service>> Service::start(const Options& options) {
 
   parts->runner = std::make_unique<ops::Runner>(*parts->database, ops::Runner::Options{.workers = options.workers});
   parts->common = std::make_unique<catalog::Parts>(
-      catalog::Parts{*parts->database, *parts->runner, *parts->regions, data.uploads(), data.run()});
+      catalog::Parts{*parts->database, *parts->runner, *parts->regions, data.uploads()});
   parts->labs = std::make_unique<labs::Parts>(labs::Parts{*parts->common, *parts->hypervisor, data.vms()});
-  parts->tokens = TRY(auth::TokenService::create(
-      *parts->database, {.base_url = base_url, .tenant_id = parts->identity.tenant_id}));
+  parts->tokens =
+      TRY(auth::TokenService::create(*parts->database, {.base_url = base_url, .tenant_id = parts->identity.tenant_id}));
+  parts->upload_signer = std::make_unique<auth::UploadSigner>(TRY(auth::UploadSigner::open(*parts->database)));
   parts->context = std::make_unique<api::Context>(api::Context{.parts = *parts->common,
                                                                .tokens = *parts->tokens,
+                                                               .sign_in_limit = parts->sign_in_limit,
+                                                               .upload_signer = *parts->upload_signer,
                                                                .labs = parts->labs.get(),
                                                                .base_url = base_url,
                                                                .tenant_id = parts->identity.tenant_id,
                                                                .subscription_id = parts->identity.subscription_id,
                                                                .subscription_name = parts->identity.subscription_name});
 
-  gallery::register_journeys(*parts->runner, *parts->common);
+  gallery::add_journeys(*parts->runner, *parts->common);
   labs::register_journeys(*parts->runner, *parts->labs);
   TRY_DURING(labs::resume(*parts->labs), "bring the virtual machines back");
   TRY_DURING(parts->runner->start(), "start operations");

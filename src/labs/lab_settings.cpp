@@ -154,7 +154,7 @@ Status check_unchanged(const json::object& stored, const json::object& given) {
                                                       "virtualMachineProfile.adminUser.username"};
   for (const std::string_view field : kFixed) {
     std::string wanted = TRY(text_at(given, field));
-    if (field == "labPlanId" && !wanted.empty() && wanted.front() != '/') wanted.insert(0, "/");
+    if (field == "labPlanId" && !wanted.empty() && wanted.front() != '/') wanted = fmt::format("/{}", wanted);
     if (wanted.empty() || equals_ignoring_case(wanted, string_at(stored, field))) continue;
     return fail(Error(Code::kConflict,
                       fmt::format("The field 'properties.{}' is fixed when the lab is created. Make a new lab.", field))
