@@ -91,6 +91,7 @@ Result<VmStatus> FakeHypervisor::status(std::string_view uuid) {
 Result<std::vector<ListedVm>> FakeHypervisor::list() {
   const std::scoped_lock lock(mutex_);
   std::vector<ListedVm> listed;
+  listed.reserve(vms_.size());
   for (const auto& [uuid, vm] : vms_) listed.push_back({.uuid = uuid, .status = status_of(vm)});
   return listed;
 }

@@ -116,8 +116,9 @@ Result<std::vector<Domain>> LibvirtConnection::domains(unsigned flags) {
   const int count = virConnectListAllDomains(connection.get(), &raw, flags);
   if (count < 0) return fail(libvirt_error("list the virtual machines"));
   std::vector<Domain> found;
+  found.reserve(static_cast<std::size_t>(count));
   for (virDomainPtr domain : std::span(raw, static_cast<std::size_t>(count))) found.emplace_back(domain);
-  std::free(raw);
+  std::free(static_cast<void*>(raw));
   return found;
 }
 
