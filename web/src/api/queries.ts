@@ -1,6 +1,7 @@
 // Every read of the portal: the key, the call, how often it is repeated. Server state lives here and nowhere else.
 
 import { queryOptions } from '@tanstack/react-query';
+import { parseId } from './ids';
 import { ApiError, get, getAll, getPage, kCompute, kLabServices, kSubscriptions } from './client';
 import type {
   Gallery,
@@ -170,6 +171,21 @@ export const operationsQuery = (subscription: string) =>
       getPage<Operation>(operationsPath(subscription), kLabServices, undefined, signal),
     refetchInterval: ({ state }) => (state.data?.value.some(isUnfinished) ? kBusyMs : kIdleMs),
     refetchIntervalInBackground: false,
+  });
+
+/** The newest operations on one lab and its template VM. */
+export const labOperationsQuery = (labId: string) =>
+  queryOptions({
+    queryKey: ['operations', 'lab', labId.toLowerCase()],
+    queryFn: ({ signal }) =>
+      getPage<Operation>(
+        operationsPath(parseId(labId).subscription),
+        kLabServices,
+        undefined,
+        signal,
+        { $filter: `targetId eq '${labId}'` },
+      ),
+    refetchInterval: ({ state }) => (state.data?.value.some(isUnfinished) ? kBusyMs : 2000),
   });
 
 export function moreOperations(subscription: string, nextLink: string): Promise<Page<Operation>> {

@@ -75,7 +75,7 @@ export function SignInPage() {
 
   const refused =
     attempt.error instanceof ApiError &&
-    (attempt.error.status === 400 || attempt.error.status === 401);
+    (attempt.error.code === 'invalid_grant' || attempt.error.status === 401);
   return (
     <main className={styles.page}>
       <div className={styles.card}>

@@ -3,14 +3,15 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useParams } from 'react-router';
+import { ApiError } from '../../api/client';
 import { labIdOf, parseId } from '../../api/ids';
-import { labAccountQuery, labQuery, operationsQuery, templateVmQuery } from '../../api/queries';
+import { labAccountQuery, labOperationsQuery, labQuery, templateVmQuery } from '../../api/queries';
 import type { Lab, LabPlan, VirtualMachine } from '../../api/types';
 import { Page, Waiting } from '../../ui/Page';
 import { Problem } from '../../ui/Problem';
 import { TextLink } from '../../ui/TextLink';
 import { labTitle } from '../labs/lab';
-import { labOperations, useOperations, type LabOperations } from '../operations/useOperations';
+import { labOperations, type LabOperations } from '../operations/useOperations';
 import { ExportDialog } from './ExportDialog';
 import { MachinePanel } from './MachinePanel';
 import { FailedNotice, LastExport, RunningPanel } from './OperationPanels';
@@ -33,7 +34,8 @@ export function TemplatePage() {
   const { subscription = '', group = '', lab: name = '' } = useParams();
   const labId = labIdOf(subscription, group, name);
   const lab = useQuery(labQuery(labId));
-  if (lab.data === undefined) {
+  const gone = lab.error instanceof ApiError && lab.error.status === 404; // deleted while it was looked at
+  if (lab.data === undefined || gone) {
     return (
       <Page
         title={t('template.title')}
@@ -53,12 +55,11 @@ export function TemplatePage() {
 function TemplateOf({ lab, labId }: { lab: Lab; labId: string }) {
   const { t } = useTranslation();
   const styles = useStyles();
-  const { subscription } = parseId(labId);
   const planId = lab.properties.labPlanId ?? '';
   const vm = useQuery(templateVmQuery(labId));
   const account = useQuery({ ...labAccountQuery(planId), enabled: planId !== '' });
-  const known = useQuery(operationsQuery(subscription));
-  const operations = labOperations(useOperations(subscription), labId);
+  const known = useQuery(labOperationsQuery(labId));
+  const operations = labOperations(known.data?.value ?? [], labId);
   const [exporting, setExporting] = useState(false);
   const template: Template = { lab, vm: vm.data ?? null, account: account.data, operations };
   const { running, lastExport, failed } = operations;
@@ -75,7 +76,7 @@ function TemplateOf({ lab, labId }: { lab: Lab; labId: string }) {
         }}
       />
       <div className={styles.column}>
-        {running !== undefined && <RunningPanel operation={running} subscription={subscription} />}
+        {running !== undefined && <RunningPanel operation={running} subscription={parseId(labId).subscription} />}
         {failed !== undefined && <FailedNotice operation={failed} />}
         {lastExport !== undefined && lastExport !== running && (
           <LastExport operation={lastExport} />
