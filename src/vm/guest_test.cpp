@@ -84,7 +84,7 @@ TEST(GuestTest, AGuestWhoseImageServerIsKilledStallsAndGoesOnWithoutAnError) {
   Finished read;
   std::thread reader([&] {
     read = host.in_guest(spec,
-                         "sudo sh -c 'for i in 1 2 3 4 5 6 7 8; do echo 3 >/proc/sys/vm/drop_caches; "
+                         "sudo sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo 3 >/proc/sys/vm/drop_caches; "
                          "dd if=/dev/vda1 bs=1M 2>/dev/null | md5sum; done; dmesg | grep -ci \"i/o error\"'");
   });
   std::this_thread::sleep_for(std::chrono::seconds(1));
@@ -101,7 +101,7 @@ TEST(GuestTest, AGuestWhoseImageServerIsKilledStallsAndGoesOnWithoutAnError) {
   reader.join();
 
   std::string all;
-  for (int i = 0; i < 8; ++i) all += *expected;
+  for (int i = 0; i < 12; ++i) all += *expected;
   EXPECT_EQ(read.output, all + "0\n") << read.error;
   EXPECT_EQ(host.hypervisor().status(spec.uuid)->power, PowerState::kRunning);
   ASSERT_TRUE(host.hypervisor().remove(spec.uuid).has_value());

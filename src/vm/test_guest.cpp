@@ -99,7 +99,7 @@ std::string TestHost::console(const VmSpec& spec) {
 }
 
 std::string TestHost::wait_ready(const VmSpec& spec) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(90);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(240);
   while (std::chrono::steady_clock::now() < deadline) {
     const std::string text = console(spec);
     const std::size_t at = text.rfind("LAB-READY");
@@ -117,7 +117,7 @@ Finished TestHost::in_guest(const VmSpec& spec, const std::string& script) {
                                  "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o",
                                  "LogLevel=ERROR", "-p", port, "teacher@127.0.0.1", script},
                    .confinement = {}},
-                  {.timeout = std::chrono::seconds(100)}));
+                  {.timeout = std::chrono::seconds(240)}));
 }
 
 std::string problem_of(const Status& status) { return status ? "" : status.error().message(); }
