@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <unordered_set>
 #include <vector>
 
+#include "image/claims.h"
 #include "image/image_record.h"
 #include "image/index.h"
 #include "image/pack_stream.h"
@@ -15,7 +15,7 @@ namespace {
 
 class ImageCopy {
  public:
-  ImageCopy(Store& from, Store& to, TaskContext& task) : from_(from), to_(to), task_(task), packs_(to, {}) {}
+  ImageCopy(Store& from, Store& to, TaskContext& task) : from_(from), to_(to), task_(task), packs_(to, claims_) {}
 
   Result<CopyResult> run(const ImageRecord& record) {
     const Root root = TRY(read_root(from_, record.root));
@@ -60,14 +60,14 @@ class ImageCopy {
     for (const SegmentEntry& entry : segment.entries) {
       if (!entry.is_hole()) ids.push_back(entry.chunk);
     }
-    std::vector<bool> found;
-    TRY(to_.index().find_all(ids, found));
+    std::vector<bool> is_new;
+    TRY(claims_.claim_new(to_.index(), ids, is_new));
     std::size_t next = 0;
     for (const SegmentEntry& entry : segment.entries) {
       if (entry.is_hole()) continue;
-      const bool known = found[next++] || sent_.contains(entry.chunk);
-      (known ? progress_.bytes_known : progress_.bytes_new) += entry.bytes;
-      if (known) continue;
+      const bool missing = is_new[next++];
+      (missing ? progress_.bytes_new : progress_.bytes_known) += entry.bytes;
+      if (!missing) continue;
       TRY(task_.check());
       TRY(send(entry.chunk));
     }
@@ -76,8 +76,9 @@ class ImageCopy {
 
   // A segment or the root.
   Status copy_node(const Digest& id) {
-    const bool known = sent_.contains(id) || TRY(to_.has_chunk(id));
-    return known ? Status{} : send(id);
+    std::vector<bool> is_new;
+    TRY(claims_.claim_new(to_.index(), {&id, 1}, is_new));
+    return is_new[0] ? send(id) : Status{};
   }
 
   Status send(const Digest& id) {
@@ -85,7 +86,6 @@ class ImageCopy {
     // The check on arrival: bytes that are not the chunk never get into the other store.
     TRY_DURING(decode_chunk(id, chunk.codec, chunk.plain_bytes, chunk.bytes), "check a chunk on arrival");
     TRY(packs_.append(id, chunk.codec, chunk.plain_bytes, chunk.bytes));
-    sent_.insert(id);
     result_.bytes_sent += chunk.bytes.size();
     ++result_.chunks_sent;
     return {};
@@ -94,11 +94,10 @@ class ImageCopy {
   Store& from_;
   Store& to_;
   TaskContext& task_;
-  // 32 bytes for each chunk that is sent; most are in the index soon, yet none is asked for twice.
-  std::unordered_set<Digest, DigestHash> sent_;
   Progress progress_;
   CopyResult result_;
-  PackStream packs_;
+  Claims claims_;
+  PackStream packs_;  // the last member: its thread uses claims_
 };
 
 }  // namespace

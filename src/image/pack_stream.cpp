@@ -4,10 +4,8 @@
 
 namespace atelier::image {
 
-PackStream::PackStream(Store& store, std::function<void(std::span<const PackEntry>)> indexed)
-    : store_(store),
-      indexed_(std::move(indexed)),
-      filling_(std::make_unique<PackBuilder>(store.options().pack_bytes_max)) {
+PackStream::PackStream(Store& store, Claims& claims)
+    : store_(store), claims_(claims), filling_(std::make_unique<PackBuilder>(store.options().pack_bytes_max)) {
   empty_.push(std::make_unique<PackBuilder>(store.options().pack_bytes_max));
   writer_ = std::thread([this] { write_packs(); });
 }
@@ -71,7 +69,10 @@ Status PackStream::write_pack(PackBuilder& builder) {
   // The very same pack is there and durable: an earlier attempt at this image got so far.
   if (!put && put.error().code() != Code::kAlreadyExists) return put;
   TRY(store_.index().add_pack(pack, builder.entries()));
-  if (indexed_) indexed_(builder.entries());
+  std::vector<Digest> ids;
+  ids.reserve(builder.entries().size());
+  for (const PackEntry& entry : builder.entries()) ids.push_back(entry.id);
+  claims_.release(ids);
   return {};
 }
 

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +12,7 @@
 
 #include "base/error.h"
 #include "image/bounded_queue.h"
+#include "image/claims.h"
 #include "image/pack.h"
 #include "image/store.h"
 
@@ -20,8 +20,8 @@ namespace atelier::image {
 
 class PackStream {
  public:
-  // `indexed` is called from the stream's own thread after a pack's chunks are durable and in the index.
-  PackStream(Store& store, std::function<void(std::span<const PackEntry>)> indexed);
+  // Releases the claims on a pack's chunks, from its own thread, once they are durable and in the index.
+  PackStream(Store& store, Claims& claims);
   // Drops what is not in a full pack.
   ~PackStream();
   PackStream(const PackStream&) = delete;
@@ -40,7 +40,7 @@ class PackStream {
   Status status();
 
   Store& store_;
-  const std::function<void(std::span<const PackEntry>)> indexed_;
+  Claims& claims_;
   std::unique_ptr<PackBuilder> filling_;
   BoundedQueue<std::unique_ptr<PackBuilder>> full_{1};
   BoundedQueue<std::unique_ptr<PackBuilder>> empty_{2};

@@ -7,12 +7,7 @@
 namespace atelier::image {
 
 TreeBuilder::TreeBuilder(Store& store, std::uint64_t disk_bytes)
-    : store_(store), disk_bytes_(disk_bytes), packs_(store, [this](std::span<const PackEntry> entries) {
-        std::vector<Digest> ids;
-        ids.reserve(entries.size());
-        for (const PackEntry& entry : entries) ids.push_back(entry.id);
-        claims_.release(ids);
-      }) {
+    : store_(store), disk_bytes_(disk_bytes), packs_(store, claims_) {
   root_.disk_bytes = disk_bytes;
   root_.segments.reserve(segment_count(disk_bytes));
 }
@@ -73,13 +68,9 @@ Status TreeBuilder::end_segment() {
 
 Result<Digest> TreeBuilder::store_node(std::span<const std::byte> encoded) {
   const StoredChunk chunk = encode_chunk(encoded);
-  std::vector<bool> claimed;
-  claims_.claim({&chunk.id, 1}, claimed);
-  if (!claimed[0]) return chunk.id;
-  if (TRY(store_.has_chunk(chunk.id))) {
-    claims_.release({&chunk.id, 1});
-    return chunk.id;
-  }
+  std::vector<bool> is_new;
+  TRY(claims_.claim_new(store_.index(), {&chunk.id, 1}, is_new));
+  if (!is_new[0]) return chunk.id;
   TRY(packs_.append(chunk.id, chunk.codec, chunk.plain_bytes, chunk.bytes));
   return chunk.id;
 }

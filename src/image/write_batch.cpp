@@ -19,21 +19,8 @@ void Batch::clear() {
   plain_used = 0;
 }
 
-void Claims::claim(std::span<const Digest> ids, std::vector<bool>& claimed) {
-  claimed.resize(ids.size());
-  const std::lock_guard lock(mutex_);
-  for (std::size_t i = 0; i < ids.size(); ++i) claimed[i] = ids_.insert(ids[i]).second;
-}
-
-void Claims::release(std::span<const Digest> ids) {
-  const std::lock_guard lock(mutex_);
-  for (const Digest& id : ids) ids_.erase(id);
-}
-
 namespace {
 
-// Claims first and looks up then: the other way round, a pack that becomes indexed in between hides its chunks from
-// both.
 Status find_new_chunks(Batch& batch, Index& index, Claims& claims) {
   std::vector<Digest> ids;
   std::vector<Piece*> pieces;
@@ -42,23 +29,9 @@ Status find_new_chunks(Batch& batch, Index& index, Claims& claims) {
     ids.push_back(piece.id);
     pieces.push_back(&piece);
   }
-  std::vector<bool> claimed;
-  claims.claim(ids, claimed);
-  std::vector<Digest> candidates;
-  std::vector<Piece*> candidate_pieces;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (!claimed[i]) continue;
-    candidates.push_back(ids[i]);
-    candidate_pieces.push_back(pieces[i]);
-  }
-  std::vector<bool> found;
-  TRY(index.find_all(candidates, found));
-  std::vector<Digest> known;
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    candidate_pieces[i]->is_new = !found[i];
-    if (found[i]) known.push_back(candidates[i]);
-  }
-  claims.release(known);
+  std::vector<bool> is_new;
+  TRY(claims.claim_new(index, ids, is_new));
+  for (std::size_t i = 0; i < ids.size(); ++i) pieces[i]->is_new = is_new[i];
   return {};
 }
 

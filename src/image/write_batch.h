@@ -4,11 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
-#include <unordered_set>
 #include <vector>
 
+#include "image/claims.h"
 #include "image/codec.h"
 #include "image/digest.h"
 #include "image/geometry.h"
@@ -57,19 +56,6 @@ struct Batch {
   std::unique_ptr<std::byte[]> plain;
   std::size_t plain_used = 0;
   std::unique_ptr<std::byte[]> stored;
-};
-
-// The chunks that one image's writer is about to store: so that a chunk that comes twice is stored once. Thread-safe.
-class Claims {
- public:
-  // claimed[i] says whether ids[i] was nobody's and is the caller's now.
-  void claim(std::span<const Digest> ids, std::vector<bool>& claimed);
-  // They are in the index, or were there all the time.
-  void release(std::span<const Digest> ids);
-
- private:
-  std::mutex mutex_;
-  std::unordered_set<Digest, DigestHash> ids_;  // guarded by mutex_
 };
 
 // The stages hashing, looking up and compressing, for one batch. Any thread.
