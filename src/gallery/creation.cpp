@@ -78,13 +78,17 @@ Result<Accepted> begin_creation(db::Transaction& transaction, db::Resource versi
   return Accepted{.resource = std::move(version), .operation_id = std::move(operation_id)};
 }
 
-Result<std::optional<json::object>> result_if_finished(const ops::Operation& operation, const catalog::Parts& parts) {
-  return parts.database.read([&](db::Transaction& transaction) -> Result<std::optional<json::object>> {
-    const db::Resource version = TRY(version_being_made(transaction, operation));
-    const ImageVersion model = catalog::image_version_of(version);
-    if (!catalog::is_usable_in(version, version.location)) return std::nullopt;
-    return result_of(version, model);
-  });
+Result<std::optional<json::object>> result_if_finished(const ops::Operation& operation, const catalog::Parts& parts,
+                                                       const TaskContext& task) {
+  const auto read = [&](db::Transaction& transaction) { return version_being_made(transaction, operation); };
+  const db::Resource version = TRY(parts.database.read(read));
+  if (!catalog::is_usable_in(version, version.location)) return std::nullopt;
+  const ImageVersion model = catalog::image_version_of(version);
+  Progress progress = operation.progress;
+  progress.phase = "Committing";
+  progress.bytes_done = progress.bytes_total = model.disk_bytes;
+  task.report(progress);
+  return result_of(version, model);
 }
 
 Result<json::object> finish_creation(const ops::Operation& operation, const catalog::Parts& parts,

@@ -2,11 +2,13 @@
 // row while it is made, the commit when the home region has the bytes, and the end of a failed one.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/task_context.h"
 #include "catalog/parts.h"
 #include "db/resources.h"
 #include "image/image_record.h"
@@ -37,8 +39,9 @@ Result<json::object> finish_creation(const ops::Operation& operation, const cata
                                      const image::ImageRecord& record, std::uint64_t bytes_read);
 
 // The result of an operation whose version is finished already: it ran before a crash. Empty when there is work to do;
-// kFailedPrecondition when the version is gone or is being deleted.
-Result<std::optional<json::object>> result_if_finished(const ops::Operation& operation, const catalog::Parts& parts);
+// kFailedPrecondition when the version is gone or is being deleted. Reports the whole disk as done.
+Result<std::optional<json::object>> result_if_finished(const ops::Operation& operation, const catalog::Parts& parts,
+                                                       const TaskContext& task);
 
 // Marks the version Failed and keeps the error for those who look at it.
 Status fail_creation(db::Transaction& transaction, const ops::Operation& operation, const Error& error);

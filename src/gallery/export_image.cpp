@@ -145,7 +145,7 @@ Result<Accepted> begin(db::Transaction& transaction, const catalog::Parts& parts
 }
 
 Result<json::object> run(const ops::Operation& operation, const catalog::Parts& parts, TaskContext& task) {
-  if (auto finished = TRY(result_if_finished(operation, parts))) return *std::move(finished);
+  if (auto finished = TRY(result_if_finished(operation, parts, task))) return *std::move(finished);
   const catalog::Region& home = *TRY(parts.regions.require(operation.location, "location"));
   task.report({.phase = "Preparing"});
   if (home.server != nullptr) TRY_DURING(home.server->ensure_running(), "reach the template VM's base image");

@@ -80,7 +80,7 @@ Result<Accepted> begin(db::Transaction& transaction, Input input) {
 }
 
 Result<json::object> run(const ops::Operation& operation, const catalog::Parts& parts, TaskContext& task) {
-  if (auto finished = TRY(result_if_finished(operation, parts))) return *std::move(finished);
+  if (auto finished = TRY(result_if_finished(operation, parts, task))) return *std::move(finished);
   const Source source = TRY(find_source(operation, parts));
   const vm::DiskExport disk = TRY_DURING(open_file(source.file), "open the uploaded disk");
   image::CaptureOptions options;
