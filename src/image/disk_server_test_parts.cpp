@@ -84,6 +84,12 @@ DiskServer::DiskServer(const std::vector<std::string>& command, std::string sock
 
 DiskServer::~DiskServer() { kill(); }
 
+void DiskServer::pause() const {
+  ASSERT_EQ(::kill(pid_, SIGSTOP), 0);
+  // All its threads have stopped only when the kernel tells the parent so.
+  ASSERT_EQ(::waitpid(pid_, nullptr, WUNTRACED), pid_);
+}
+
 void DiskServer::kill() {
   if (pid_ <= 0) return;
   ::kill(pid_, SIGKILL);
@@ -94,7 +100,8 @@ void DiskServer::kill() {
 }
 
 std::vector<std::string> nbdkit_file(const std::string& raw_file, const std::string& socket) {
-  return {"nbdkit", "-f", "-r", "-U", socket, "file", raw_file};
+  // One thread per connection: nbdkit 1.32.5 may end when a client leaves while several threads answer it.
+  return {"nbdkit", "-f", "-r", "-t", "1", "-U", socket, "file", raw_file};
 }
 
 std::vector<std::string> qemu_nbd(const std::string& qcow2_file, const std::string& socket) {

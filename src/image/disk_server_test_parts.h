@@ -44,7 +44,8 @@ class DiskServer {
   std::string uri(const std::string& export_name = "") const {
     return "nbd+unix:///" + export_name + "?socket=" + socket_;
   }
-  pid_t pid() const { return pid_; }
+  // Stops it with SIGSTOP; it stays connected and says nothing any more.
+  void pause() const;
   // Ends it with SIGKILL and waits.
   void kill();
 

@@ -37,6 +37,14 @@ Error nbd_error(std::string_view doing) {
   return Error(code, fmt::format("The disk server failed to {}.", doing));
 }
 
+// What a request ended with. libnbd ends those in flight with ENOTCONN when the connection breaks.
+Error request_error(int request_errno, std::string_view doing) {
+  if (request_errno == ENOTCONN || request_errno == ESHUTDOWN) {
+    return Error(Code::kUnavailable, "The disk server closed the connection.");
+  }
+  return errno_error(request_errno, doing);
+}
+
 // Lengths and flags of one meta context, as a block status answer brings them.
 struct Described {
   std::vector<std::pair<std::uint64_t, std::uint32_t>> extents;
@@ -237,7 +245,7 @@ class NbdSource::Impl {
         return polled;
       }
     }
-    if (request.error != 0) return fail(errno_error(request.error, "describe the disk"));
+    if (request.error != 0) return fail(request_error(request.error, "describe the disk"));
     return {};
   }
 
@@ -261,7 +269,7 @@ class NbdSource::Impl {
       while (!pending_.empty() && pending_.front().done) {
         TRY(task.check());
         const Request& front = pending_.front();
-        if (front.error != 0) return fail(errno_error(front.error, fmt::format("read the disk at {}", front.offset)));
+        if (front.error != 0) return fail(request_error(front.error, fmt::format("read the disk at {}", front.offset)));
         TRY(sink(front.offset, std::span(buffers_[front.buffer]).first(front.bytes)));
         pending_.pop_front();
         // Room for another request: send it before waiting. The sink may have taken its time, which is no silence.

@@ -1,7 +1,6 @@
 #include "image/nbd_source.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <cstring>
@@ -139,7 +138,7 @@ TEST(NbdSource, AStopEndsAReadFromASilentServer) {
   const TaskContext task(stop.get_token(), {});
   const auto source = NbdSource::open({.uri = server.uri()}, task);
   ASSERT_TRUE(source.has_value());
-  ASSERT_EQ(::kill(server.pid(), SIGSTOP), 0);
+  server.pause();
   std::jthread stopper([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     stop.request_stop();
@@ -156,7 +155,7 @@ TEST(NbdSource, ASilentServerIsGivenUp) {
   const DiskServer server({"nbdkit", "-f", "-r", "-U", dir.file("s"), "memory", "64M"}, dir.file("s"));
   const auto source = NbdSource::open({.uri = server.uri(), .silence_max = std::chrono::seconds(1)}, TaskContext());
   ASSERT_TRUE(source.has_value());
-  ASSERT_EQ(::kill(server.pid(), SIGSTOP), 0);
+  server.pause();
   const auto extents = (*source)->extents({0, 64 * kMiB}, TaskContext());
   ASSERT_FALSE(extents.has_value());
   EXPECT_EQ(extents.error().code(), Code::kUnavailable);

@@ -150,15 +150,23 @@ TEST_F(Plugin, FindsAnImageThatIsCommittedWhileItRuns) {
 }
 
 TEST_F(Plugin, RefusesBadParameters) {
-  const std::string socket = " -f -U " + file("socket") + " ";
-  for (const std::string& parameters :
-       {std::string(""), "store=" + file("none"), "store=" + file("store") + " colour=red",
-        "store=" + file("store") + " cache-mib=0", "store=" + file("store") + " cache-mib=x"}) {
-    const std::string command = "LD_PRELOAD=" ATELIER_PRELOAD " ASAN_OPTIONS=detect_leaks=0 timeout 20 nbdkit" +
-                                socket + ATELIER_PLUGIN " " + parameters;
-    const int exit_code = try_run(command).exit_code;
-    EXPECT_NE(exit_code, 0) << parameters;
-    EXPECT_NE(exit_code, 124) << "it serves with: " << parameters;
+  struct Case {
+    std::string parameters;
+    std::string message;
+  };
+  const std::string store = "store=" + file("store");
+  for (const Case& one :
+       {Case{"", "store=DIR is missing"}, Case{"store=" + dir_.path().string(), "cannot open the store"},
+        Case{store + " colour=red", "unknown parameter 'colour'"}, Case{store + " cache-mib=0", "1 to 65536"},
+        Case{store + " cache-mib=x", "1 to 65536"}}) {
+    const Outcome outcome =
+        try_run("LD_PRELOAD=" ATELIER_PRELOAD " ASAN_OPTIONS=detect_leaks=0 timeout 5 nbdkit -f -U " + file("socket") +
+                " " ATELIER_PLUGIN " " + one.parameters);
+    EXPECT_NE(outcome.output.find(one.message), std::string::npos) << outcome.output;
+    EXPECT_NE(outcome.exit_code, 0);
+    // With a sanitizer's runtime in front, a library of nbdkit's hangs at exit.
+    const bool may_hang = *ATELIER_PRELOAD != '\0';
+    EXPECT_TRUE(outcome.exit_code != 124 || may_hang) << "it serves with: " << one.parameters;
   }
 }
 
