@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "api/context.h"
+#include "api/delete_group.h"
 #include "api/routes.h"
 #include "atelierd/data_folder.h"
 #include "atelierd/first_start.h"
@@ -175,7 +176,8 @@ Result<std::unique_ptr<Service>> Service::start(const Options& options) {
                                                                .subscription_name = parts->identity.subscription_name});
 
   gallery::add_journeys(*parts->runner, *parts->common);
-  labs::register_journeys(*parts->runner, *parts->labs);
+  labs::add_journeys(*parts->runner, *parts->labs);
+  api::add_journeys(*parts->runner, *parts->context);
   TRY_DURING(labs::resume(*parts->labs), "bring the virtual machines back");
   TRY_DURING(parts->runner->start(), "start operations");
   parts->server = TRY(http::Server::start(

@@ -42,7 +42,7 @@ Status ensure_defined(const db::Resource& machine, const Parts& parts) {
 
 }  // namespace
 
-void register_journeys(ops::Runner& runner, const Parts& parts) {
+void add_journeys(ops::Runner& runner, const Parts& parts) {
   ops::Journey create = journey(parts, create_lab::run);
   create.on_failure = create_lab::on_failure;
   runner.handle(std::string(create_lab::kKind), std::move(create));

@@ -11,7 +11,7 @@ class Runner;
 namespace atelier::labs {
 
 // CreateLab, DeleteLab, StartVirtualMachine, StopVirtualMachine. Before runner.start(); `parts` outlives the runner.
-void register_journeys(ops::Runner& runner, const Parts& parts);
+void add_journeys(ops::Runner& runner, const Parts& parts);
 
 // After a restart of the service or its host: every region's image server runs, and every virtual machine is known to
 // the hypervisor; none is started. What fails is logged and left for the next start of that machine, so that one broken

@@ -60,7 +60,7 @@ class LabsFixture : public ::testing::Test {
     common_ = std::make_unique<catalog::Parts>(catalog::Parts{
         .database = *database_, .runner = *runner_, .regions = *regions_, .uploads = folder_ / "uploads"});
     parts_ = std::make_unique<Parts>(Parts{.common = *common_, .hypervisor = hypervisor_, .vms = folder_ / "vms"});
-    register_journeys(*runner_, *parts_);
+    add_journeys(*runner_, *parts_);
     gallery_ = add_gallery("classgallery");
     add_row(group_id(), catalog::kResourceGroupType, "rg", subscription_scope(), {});
   }

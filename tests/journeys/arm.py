@@ -10,7 +10,7 @@ COMPUTE = "2022-03-03"
 DISKS = "2022-07-02"
 LABS = "2022-08-01"
 RESOURCES = "2021-04-01"
-GIVE_UP_SECONDS = 600
+GIVE_UP_SECONDS = 300
 
 
 class ArmError(Exception):
@@ -104,7 +104,7 @@ class Client:
             if status["status"] in ("Succeeded", "Failed", "Canceled"):
                 return status
             time.sleep(0.2)
-        raise TimeoutError(f"{url} did not end in {GIVE_UP_SECONDS} s")
+        raise TimeoutError(f"{url} did not end in {GIVE_UP_SECONDS} s; last seen: {status}")
 
     def done(self, answer, seen=None):
         """Like wait, and anything but success is an error."""

@@ -54,7 +54,7 @@ class Guest:
         """Files, another user, a package: what a teacher prepares."""
         self.run("mkdir -p lessons && cat > lessons/first.txt", stdin="Read chapter one.\n")
         self.run("dd if=/dev/urandom of=lessons/data.bin bs=64k count=64 2>/dev/null && sha256sum lessons/data.bin > lessons/data.sha256")
-        self.run_as_root("useradd -m -s /bin/sh tanaka")
+        self.run_as_root("useradd tanaka")
         self.run("base64 -d > /tmp/lesson.deb", stdin=base64.b64encode(lesson_package()).decode())
         say("  in the guest: " + self.run_as_root("dpkg -i /tmp/lesson.deb && sync").splitlines()[-1])
 
