@@ -334,7 +334,6 @@ std::optional<ProcessFacts> process_facts(pid_t pid) {
   facts.start_ticks = *ticks;
   std::ifstream command_line(fmt::format("/proc/{}/cmdline", pid));
   for (std::string argument; std::getline(command_line, argument, '\0');) facts.arguments.push_back(argument);
-  if (facts.arguments.empty()) return std::nullopt;
   return facts;
 }
 
