@@ -47,8 +47,8 @@ Status show(Service& service, const Arguments& arguments) {
 }
 
 Status create(Service& service, const Arguments& arguments) {
-  json::object body{{"location", arguments.location}, {"properties", json::object{}}};
-  if (arguments.location.empty()) body["location"] = TRY(group_location(service));
+  const std::string location = TRY(place_of_new(service, arguments.location));
+  json::object body{{"location", location}, {"properties", json::object{}}};
   if (!arguments.gallery.empty()) {
     const std::string gallery = TRY(find_id(service, kGallery, arguments.gallery));
     set_at(body, "properties.sharedGalleryId", json::value(gallery));

@@ -17,7 +17,7 @@ void add_client_options(CLI::App& app, ClientOptions& options) {
       {"auto", ProgressMode::kAuto}, {"json", ProgressMode::kJson}, {"none", ProgressMode::kNone}};
   app.add_option("--server", options.server, "The service's URL (or ATELIER_SERVER)")->option_text("URL");
   app.add_option("--ca", options.ca_file, "The CA that signed its certificate (or ATELIER_CA)")->option_text("FILE");
-  app.add_option("-g,--resource-group", options.resource_group, "The resource group, where there are several")
+  app.add_option("-g,--group,--resource-group", options.resource_group, "The resource group, where there are several")
       ->option_text("NAME");
   app.add_option("--timeout", options.timeout_seconds, "Stop waiting for an operation after so long")
       ->option_text("SECONDS");

@@ -41,8 +41,8 @@ Status show(Service& service, const Arguments& arguments) {
 }
 
 Status create(Service& service, const Arguments& arguments) {
-  json::object body{{"location", arguments.location}, {"properties", json::object{}}};
-  if (arguments.location.empty()) body["location"] = TRY(group_location(service));
+  const std::string location = TRY(place_of_new(service, arguments.location));
+  json::object body{{"location", location}, {"properties", json::object{}}};
   if (!arguments.description.empty()) set_at(body, "properties.description", json::value(arguments.description));
   const std::string id = TRY(new_id(service, kGallery, arguments.name));
   return print_gallery(service, TRY(put_resource(service, id, body, Wait::kUntilDone)));

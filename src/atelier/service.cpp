@@ -112,6 +112,18 @@ Result<std::string> group_location(Service& service) {
   return location_of(service, id);
 }
 
+Result<std::string> place_of_new(Service& service, const std::string& given) {
+  if (given.empty()) return group_location(service);
+  if (service.options.resource_group.empty()) return given;
+  const std::string group = TRY(service.arm->resource_group());
+  const auto found = service.arm->get(group);
+  if (found || found.error().code() != Code::kNotFound) return given;
+  const json::object body{{"location", given}};
+  TRY(service.arm->call("PUT", group, &body));
+  print_message(fmt::format("Made the resource group {}.", last_segment(group)));
+  return given;
+}
+
 Result<std::optional<json::object>> change(Service& service, std::string_view method, const std::string& target,
                                            const json::object* body, Wait wait) {
   const ArmAnswer answer = TRY(service.arm->call(method, target, body));

@@ -56,6 +56,9 @@ Result<std::string> new_id(Service& service, const ResourceKind& kind, const std
 // The short region name of a resource, and that of the resource group that counts.
 Result<std::string> location_of(Service& service, const std::string& id);
 Result<std::string> group_location(Service& service);
+// The place of a new resource: `given`, or the resource group's. A group that was named and is not there is made, in
+// the place given.
+Result<std::string> place_of_new(Service& service, const std::string& given);
 
 std::string last_segment(std::string_view id);
 
