@@ -61,7 +61,7 @@ std::optional<RunningServer> find_server(const std::filesystem::path& pid_file) 
   auto facts = process_facts(server.pid);
   if (!facts) return std::nullopt;
   const auto& arguments = facts->arguments;
-  if (std::filesystem::path(arguments.front()).filename() != "nbdkit") return std::nullopt;
+  if (arguments.empty() || std::filesystem::path(arguments.front()).filename() != "nbdkit") return std::nullopt;
   if (std::ranges::find(arguments, pid_file.string()) == arguments.end()) return std::nullopt;
   server.facts = std::move(*facts);
   return server;
