@@ -5,7 +5,9 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "atelier/image_upload.h"
 #include "atelier/service.h"
@@ -55,6 +57,18 @@ Status show_version(Service& service, const std::string& definition, const std::
                          {"Id", string_at(body, "id")}});
 }
 
+// A list of versions does not say where they are: that is asked of each, for the last few.
+Result<json::object> with_replicas(Service& service, const json::object& versions) {
+  constexpr std::size_t kAskedMax = 20;
+  json::array all = versions.at("value").get_array();
+  for (std::size_t i = all.size() - std::min(all.size(), kAskedMax); i < all.size(); ++i) {
+    if (!all[i].is_object()) continue;
+    const std::string id = string_at(all[i].get_object(), "id");
+    all[i] = TRY(service.arm->get(id + "?$expand=ReplicationStatus"));
+  }
+  return json::object{{"value", std::move(all)}};
+}
+
 Status show(Service& service, const Arguments& arguments) {
   const std::string gallery = TRY(find_id(service, kGallery, arguments.gallery));
   const std::string definition = image_id_in(gallery, arguments.name);
@@ -68,7 +82,8 @@ Status show(Service& service, const Arguments& arguments) {
                       {"State", string_at(body, "properties.provisioningState")},
                       {"Id", string_at(body, "id")}}));
   if (service.output == OutputFormat::kJson) return {};
-  const json::object versions = TRY(service.arm->list(definition + "/versions?$expand=ReplicationStatus"));
+  const json::object listed = TRY(service.arm->list(definition + "/versions"));
+  const json::object versions = TRY(with_replicas(service, listed));
   print_line("");
   return print_list(service, versions, {"VERSION", "STATE", "PUBLISHED", "REGIONS"}, [](const json::object& each) {
     return std::vector{string_at(each, "name"), string_at(each, "properties.provisioningState"),
