@@ -28,9 +28,10 @@ export async function openBrowser({ url, language, screenshots }) {
     baseURL: url,
     locale: language === 'ja' ? 'ja-JP' : 'en-US',
     viewport: { width: 1280, height: 800 },
+    reducedMotion: 'reduce', // else axe may judge the colors of a toast that is still fading in
     ignoreHTTPSErrors: true, // Chromium does not read NODE_EXTRA_CA_CERTS; the tests of the server check its certificate
   });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const complaints = [];
   page.on('pageerror', (error) => complaints.push(`page error: ${error.message}`));
@@ -65,7 +66,12 @@ export async function openBrowser({ url, language, screenshots }) {
   /** At rest: a screenshot, no axe violation, no text left in the other form, no sideways scrolling. */
   const look = async (name) => {
     await page.mouse.move(640, 4); // no tooltip over the page
-    await page.waitForTimeout(400); // let dialogs and toasts finish moving
+    await page.waitForTimeout(300);
+    await page.waitForFunction(() =>
+      document.getAnimations().every(
+        (each) => each.playState !== 'running' || each.effect?.getComputedTiming().iterations === Infinity,
+      ),
+    );
     await shoot(name);
     await axe(name);
     assert.equal(await page.getAttribute('html', 'lang'), language);

@@ -1,7 +1,9 @@
 // The main job by hand in the portal: sign in, attach, new lab, stop, export with a reload in the middle, new lab from
 // the image. Plays against a real server whose gallery holds one usable generalized image and is not attached (it is
 // detached first when it is). ATELIER_URL, ATELIER_USER, ATELIER_PASSWORD; ATELIER_LANGUAGE (en, ja); ATELIER_SCREENSHOTS.
+// ATELIER_BEFORE_EXPORT: a command run while the template VM is stopped; it makes the export long enough to be watched.
 import assert from 'node:assert/strict';
+import { execSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { openBrowser, wordsOf } from './browser.mjs';
 
@@ -9,6 +11,7 @@ const url = process.env.ATELIER_URL;
 const user = process.env.ATELIER_USER ?? 'admin';
 const password = process.env.ATELIER_PASSWORD ?? '';
 const language = process.env.ATELIER_LANGUAGE ?? 'en';
+const beforeExport = process.env.ATELIER_BEFORE_EXPORT;
 const kMachineMs = 180_000; // a guest under TCG on a busy machine
 
 const say = wordsOf(language);
@@ -21,7 +24,7 @@ let tool;
 const page = () => tool.page;
 const button = (name) => page().getByRole('button', { name, exact: true });
 const heading = (name) => page().getByRole('heading', { name, exact: true });
-const visible = (locator, timeout = 20_000) => locator.waitFor({ state: 'visible', timeout });
+const visible = (locator, timeout = 60_000) => locator.waitFor({ state: 'visible', timeout });
 const vmIs = (state) => visible(page().locator(`[data-testid=vm-state][data-state=${state}]`), kMachineMs);
 const openPlace = (key) => page().getByRole('navigation').getByRole('link', { name: say(key) }).click();
 
@@ -175,6 +178,7 @@ step('asks to stop the VM before the export, and checks the image name while it 
   await dialog.getByRole('button', { name: say('template.stopVm') }).click();
   await vmIsStoppedBehindTheDialog(dialog);
   await tool.look('export-dialog');
+  if (beforeExport) execSync(beforeExport, { stdio: ['ignore', 'inherit', 'inherit'] });
   await exportIt.click();
   await dialog.waitFor({ state: 'hidden' });
 });
@@ -191,17 +195,24 @@ async function vmIsStoppedBehindTheDialog(dialog) {
 step('shows the progress of the export, also after a reload, until it is completed', async () => {
   const running = page().locator('[data-testid=running-operation]');
   const completed = page().locator('[data-testid=export-completed]');
-  // An export of a tiny image may end before one can look: then the reload has to show how it ended.
-  await visible(running.or(completed).first(), kMachineMs);
+  // An export of a tiny image alone may end before one can look: then the reload has to show how it ended.
+  const shown = beforeExport ? running : running.or(completed).first();
+  await visible(shown, kMachineMs);
+  if (beforeExport) await visible(running.getByText(say('operation.phases.Reading')), kMachineMs);
+  const before = beforeExport ? await percentOf(running) : 0;
   await tool.shoot('export-in-progress');
   await page().reload();
-  await visible(running.or(completed).first(), kMachineMs);
+  await visible(shown, kMachineMs);
+  if (beforeExport) assert.ok((await percentOf(running)) >= before, 'the progress went back');
   await tool.shoot('export-after-reload');
   await visible(completed, kMachineMs);
   await visible(completed.getByText(say('template.exportedAs', { image: kImage, version: '1.0.0' })));
   await tool.look('export-completed');
   await tool.narrow('export-completed');
 });
+
+/** What the progress bar shows, 0 to 100. */
+const percentOf = async (panel) => Number.parseInt(await panel.getByRole('progressbar').getAttribute('aria-valuetext'), 10);
 
 step('creates a new lab from the exported image', async () => {
   await page().getByRole('link', { name: say('template.newLabFromIt') }).click();

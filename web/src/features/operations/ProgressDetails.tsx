@@ -35,13 +35,15 @@ export function ProgressDetails({ operation }: { operation: Operation }) {
   const language = i18n.language;
   const progress = operation.properties?.progress ?? {};
   const percent = operation.percentComplete ?? (operation.status === 'Succeeded' ? 100 : 0);
+  // Until the server knows how much there is to do, the bar only says that something goes on.
+  const unknown = running && percent === 0;
   const shownPercent = formatPercent(running ? Math.min(percent, 99.9) : percent, language);
   const updated = Date.parse(progress.updatedAt ?? '');
   const total = progress.bytesTotal ?? 0;
 
   const facts: [string, string][] = [];
   const add = (term: string, value: string) => facts.push([term, value]);
-  if (running) add(t('progress.phase'), phaseText(t, operation) || '–');
+  if (running) add(t('progress.phase'), phaseText(t, operation));
   add(t('progress.percent'), shownPercent);
   if (total > 0) {
     add(
@@ -69,11 +71,11 @@ export function ProgressDetails({ operation }: { operation: Operation }) {
   return (
     <div className={styles.box}>
       <ProgressBar
-        value={Math.min(1, Math.max(0, percent / 100))}
+        {...(unknown ? {} : { value: Math.min(1, Math.max(0, percent / 100)) })}
         thickness="large"
         color={operation.status === 'Failed' ? 'error' : 'brand'}
         aria-label={t('progress.label', { kind: kindText(t, operation) })}
-        aria-valuetext={shownPercent}
+        {...(unknown ? {} : { 'aria-valuetext': shownPercent })}
       />
       <dl className={styles.facts}>
         {facts.map(([term, value]) => (

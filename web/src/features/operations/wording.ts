@@ -17,6 +17,7 @@ export function phaseText(t: TFunction, operation: Operation): string {
   if (operation.status === 'NotStarted') return t('operation.status.NotStarted');
   if (operation.properties?.cancelRequested === true) return t('operation.cancelling');
   const phase = operation.properties?.progress?.phase ?? '';
+  if (phase === '') return t(`operation.status.${operation.status}`);
   return has(en.operation.phases, phase) ? t(`operation.phases.${phase}`) : phase;
 }
 
