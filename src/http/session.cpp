@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "http/input_buffer.h"
+#include "http/refusals.h"
 #include "http/request_parser.h"
 #include "http/response_head.h"
 #include "http/target.h"
@@ -37,22 +38,6 @@ constexpr std::size_t kSourcePieceBytes = 256 << 10;
 constexpr std::size_t kOneWriteBytes = 64 << 10;     // head and body up to here go out together
 constexpr std::uint64_t kDrainBytesMax = 256 << 10;  // unread body up to here is read to keep the connection
 constexpr std::size_t kFramingBytesMax = 16 << 10;   // of a chunk's header or the trailer
-
-Refusal busy() {
-  return {.status = 503,
-          .code = "ServerBusy",
-          .message = "The server has too many requests at once. Try again in a moment."};
-}
-
-Refusal request_timeout() {
-  return {.status = 408, .code = "RequestTimeout", .message = "The request came too slowly."};
-}
-
-Refusal too_large(std::size_t bytes_max) {
-  return {.status = 413,
-          .code = "RequestBodyTooLarge",
-          .message = "The request's body is larger than " + std::to_string(bytes_max) + " bytes, the most taken here."};
-}
 
 Milliseconds until(Clock::time_point time) {
   return std::max(Milliseconds(1), std::chrono::duration_cast<Milliseconds>(time - Clock::now()));
@@ -154,7 +139,7 @@ Awaitable<Session::Impl::Next> Session::Impl::serve_one() {
     route = parts_.router.match(request_, unmatched);
     if (route) body_bytes_max_ = route->body_bytes_max;
     if (route && parser_->content_length().value_or(0) > body_bytes_max_)
-      end.refusal = too_large(route->body_bytes_max);
+      end.refusal = refuse_too_large(route->body_bytes_max);
   }
   if (end.is_whole() && route && route->body == BodyKind::kBuffered) {
     end = co_await read_whole_body(route->body_bytes_max);
@@ -203,7 +188,7 @@ Awaitable<Session::Impl::ReadEnd> Session::Impl::read_head() {
     const IoResult got = co_await connection_->read_some(room, timeout);
     const bool was_idle = std::exchange(waiting_for_request_, false);
     if (got.end == IoEnd::kTimedOut && !was_idle) {
-      end.refusal = request_timeout();
+      end.refusal = refuse_slow();
       co_return end;
     }
     if (got.end != IoEnd::kDone) {
@@ -235,7 +220,7 @@ Awaitable<Session::Impl::ReadEnd> Session::Impl::read_body_piece(std::span<std::
       end.bytes += piece->made;
       body_bytes_ += piece->made;
       if (body_bytes_ > body_bytes_max_) {
-        end.refusal = too_large(static_cast<std::size_t>(body_bytes_max_));
+        end.refusal = refuse_too_large(static_cast<std::size_t>(body_bytes_max_));
         co_return end;
       }
       if (piece->used > 0) continue;
@@ -255,7 +240,7 @@ Awaitable<Session::Impl::ReadEnd> Session::Impl::read_body_piece(std::span<std::
     const IoResult got = co_await connection_->read_some(room, timeout);
     body_waited_ += Clock::now() - asked;
     if (got.end == IoEnd::kTimedOut) {
-      end.refusal = request_timeout();
+      end.refusal = refuse_slow();
       co_return end;
     }
     if (got.end != IoEnd::kDone) {
@@ -343,7 +328,7 @@ Awaitable<void> Session::Impl::answer(const Route* route, const Refusal& refusal
   WorkerPool& pool = streams ? parts_.stream_handlers : parts_.handlers;
   const bool accepted = co_await run_on(pool, work);
   request_.stream = nullptr;
-  if (!accepted) response_ = parts_.router.refused(request_, busy());
+  if (!accepted) response_ = parts_.router.refused(request_, refuse_busy());
 }
 
 Awaitable<Session::Impl::Next> Session::Impl::send(AfterResponse after) {

@@ -56,7 +56,7 @@ std::optional<fs::path> find_file(const fs::path& folder, std::string_view path)
   std::error_code error;
   const fs::path root = fs::canonical(folder, error);
   if (error) return std::nullopt;
-  const fs::path file = fs::canonical(root / path, error);
+  fs::path file = fs::canonical(root / path, error);
   if (error || !is_within(file, root) || !fs::is_regular_file(file, error)) return std::nullopt;
   return file;
 }

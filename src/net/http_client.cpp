@@ -232,7 +232,7 @@ class HttpClient::Impl {
     const auto add = [&](const std::string& line) {
       headers.reset(curl_slist_append(headers.release(), line.c_str()));
     };
-    for (const auto& [name, value] : request.headers) add(name + ": " + value);
+    for (const auto& [name, value] : request.headers) add(fmt::format("{}: {}", name, value));
     if (!request.bearer.empty()) add("Authorization: Bearer " + request.bearer);
     const bool has_type = std::ranges::any_of(
         request.headers, [](const auto& header) { return equals_ignoring_case(header.first, "Content-Type"); });
