@@ -53,10 +53,13 @@ Result<Principal> sign_in(db::Database& database, const std::string& key, std::s
 
 Result<Principal> create_user(db::Database& database, const NewUser& user) {
   TRY(check_name(user.name, "The user name"));
-  const db::PrincipalRow row {
-    .id = new_uuid(), .kind = "User", .name = user.name, .sign_in_key = user_key(user.name),
-    .tenant_id = user.tenant_id, .secret_hash = TRY(hash_password(user.password))
-  };
+  const std::string hash = TRY(hash_password(user.password));
+  const db::PrincipalRow row{.id = new_uuid(),
+                             .kind = "User",
+                             .name = user.name,
+                             .sign_in_key = user_key(user.name),
+                             .tenant_id = user.tenant_id,
+                             .secret_hash = hash};
   TRY(database.write([&](db::Transaction& transaction) { return db::insert_principal(transaction, row); }));
   return to_principal(row);
 }
@@ -76,11 +79,15 @@ Result<CreatedClient> create_client(db::Database& database, const NewClient& cli
   const std::string client_id = client.client_id.empty() ? new_uuid() : to_lower(client.client_id);
   TRY(check_name(client_id, "The client id"));
   const std::string secret = client.secret.empty() ? hex_of(random_bytes(32)) : client.secret;
-  const db::PrincipalRow row {
-    .id = new_uuid(), .kind = "ServicePrincipal", .name = client.display_name, .sign_in_key = client_key(client_id),
-    .client_id = client_id, .tenant_id = client.tenant_id, .secret_hash = TRY(hash_password(secret))
-    , .secret_expires_at = client.secret_expires_at
-  };
+  const std::string hash = TRY(hash_password(secret));
+  const db::PrincipalRow row{.id = new_uuid(),
+                             .kind = "ServicePrincipal",
+                             .name = client.display_name,
+                             .sign_in_key = client_key(client_id),
+                             .client_id = client_id,
+                             .tenant_id = client.tenant_id,
+                             .secret_hash = hash,
+                             .secret_expires_at = client.secret_expires_at};
   TRY(database.write([&](db::Transaction& transaction) { return db::insert_principal(transaction, row); }));
   return CreatedClient{.principal = to_principal(row), .secret = secret};
 }

@@ -30,10 +30,8 @@ Result<LoadedKeys> load_keys(db::Database& database) {
   auto rows = TRY(database.read([](db::Transaction& t) { return db::list_signing_keys(t); }));
   if (rows.empty()) {
     // Made outside of the transaction, for it takes a while; another process may be quicker.
-    const db::SigningKey made {
-      .kid = new_uuid(), .private_key = TRY(make_private_key())
-      , .created_at = now()
-    };
+    const std::string pem = TRY(make_private_key());
+    const db::SigningKey made{.kid = new_uuid(), .private_key = pem, .created_at = now()};
     auto kept = database.write([&](db::Transaction& t) -> Result<std::vector<db::SigningKey>> {
       auto others = TRY(db::list_signing_keys(t));
       if (others.empty()) {

@@ -180,8 +180,11 @@ TEST_P(RunnerTest, ACancelReachesARunningJobAndItsOnFailure) {
   ASSERT_TRUE(runner.start().has_value());
   const std::string id = submit_one("Wait");
   wait_until(id, [](const Operation& operation) { return operation.state == State::kInProgress; });
-  cancel(id);
-  cancel(id);
+  const Status twice = database_->write([&](Transaction& t) -> Status {
+    TRY(request_cancel(t, id));
+    return request_cancel(t, id);
+  });
+  EXPECT_TRUE(twice.has_value());
   runner.wake();
   const Operation operation = wait_for_end(id);
   EXPECT_EQ(operation.state, State::kCanceled);
