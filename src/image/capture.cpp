@@ -165,7 +165,7 @@ Result<ImageRecord> commit(ImageWriter& writer, std::uint64_t disk_bytes, TaskCo
   progress.phase = "Committing";
   progress.bytes_total = disk_bytes;
   task.report(progress);
-  const ImageRecord record = TRY(writer.finish());
+  ImageRecord record = TRY(writer.finish());
   progress = writer.counts();
   progress.phase = "Committing";
   progress.bytes_done = disk_bytes;

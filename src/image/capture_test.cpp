@@ -23,6 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint64_t kKiB = 1 << 10;
 // Four segments, the last of them short and not of whole grains.
 constexpr std::uint64_t kDiskBytes = 3 * kSegmentBytes + 5 * kMiB + 512;
 
@@ -43,9 +44,9 @@ void make_base(const std::string& path) {
   std::ofstream(path).close();
   fs::resize_file(path, kDiskBytes);
   write_random(path, 0, kMiB, 1);
-  write_random(path, kSegmentBytes - 700 * 1024, 2 * kMiB, 2);
+  write_random(path, kSegmentBytes - 700 * kKiB, 2 * kMiB, 2);
   write_random(path, 2 * kSegmentBytes + 30 * kMiB, kMiB + 512, 3);
-  write_random(path, kDiskBytes - 100 * 1024, 100 * 1024, 4);
+  write_random(path, kDiskBytes - 100 * kKiB, 100 * kKiB, 4);
 }
 
 class Capture : public testing::Test {
@@ -102,7 +103,7 @@ class RandomChanges : public Capture, public testing::WithParamInterface<int> {}
 // The root over parent and changes must be the one that a full scan gives, and that of the same bytes in a raw file.
 TEST_P(RandomChanges, GiveTheSameRootAsAFullScan) {
   for (int i = 0; i < 10; ++i) {
-    const auto seed = static_cast<std::uint64_t>(GetParam() * 1000 + i);
+    const auto seed = static_cast<std::uint64_t>(GetParam()) * 1000 + static_cast<std::uint64_t>(i);
     SCOPED_TRACE(fmt::format("seed {}", seed));
     std::mt19937_64 random(seed);
     std::uint64_t disk_bytes = kDiskBytes;

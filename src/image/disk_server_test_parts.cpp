@@ -62,6 +62,7 @@ std::string run(const std::string& command) {
 
 DiskServer::DiskServer(const std::vector<std::string>& command, std::string socket) : socket_(std::move(socket)) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   pid_ = ::fork();

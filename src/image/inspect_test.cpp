@@ -1,5 +1,6 @@
 #include "image/inspect.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -92,7 +93,7 @@ TEST(Inspect, AgreesWithQemuAboutTheSizeOfAnAcceptedFile) {
   const TempDir dir;
   const std::string path = (dir.path() / "disk.qcow2").string();
   for (const std::string size : {"512", "1M", "10737418240", "16000000000000"}) {
-    run("qemu-img create -q -f qcow2 " + path + " " + size);
+    run(fmt::format("qemu-img create -q -f qcow2 {} {}", path, size));
     const auto format = inspect_disk_file(path);
     ASSERT_TRUE(format.has_value()) << size << ": " << format.error().message();
     const auto info = parse_json_object(run("qemu-img info --output=json -f qcow2 " + path));
@@ -202,7 +203,7 @@ TEST(Inspect, EvilTablesAreRefused) {
     const char* part;
   };
   const std::uint64_t end = whole.size();
-  constexpr std::size_t kL1 = 3 * 65536;  // where qemu-img puts it, after header, refcount table and block
+  constexpr std::size_t kL1 = std::size_t{3} * 65536;  // where qemu-img puts it, after header, refcount table and block
   for (const Case& one : std::initializer_list<Case>{
            {"L1 behind the end", 40, 8, end, "outside the file"},
            {"L1 with too many entries", 36, 4, (32U << 20) / 8 + 1, "L1 table"},
@@ -273,7 +274,7 @@ TEST(Inspect, TakesRawDisksWithAPartitionTableOrAFileSystem) {
     fs::remove(path);
     std::ofstream(path).close();
     fs::resize_file(path, 64 << 20);
-    run("DISK=" + path + "; " + command + " >/dev/null 2>&1");
+    run(fmt::format("DISK={}; {} >/dev/null 2>&1", path, command));
     const auto format = inspect_disk_file(path);
     ASSERT_TRUE(format.has_value()) << command << ": " << format.error().message();
     EXPECT_EQ(format->kind, DiskFormat::Kind::kRaw);

@@ -226,6 +226,7 @@ class NbdSource::Impl {
 
   Status poll_all(const TaskContext& task) {
     std::vector<nbd_handle*> raw;
+    raw.reserve(handles_.size());
     for (const Handle& handle : handles_) raw.push_back(handle.get());
     return poll_once(raw, task);
   }

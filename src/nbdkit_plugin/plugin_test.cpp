@@ -21,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint64_t kKiB = 1 << 10;
 
 void write_random(const std::string& path, std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -37,7 +38,7 @@ void make_disk(const std::string& path, std::uint64_t bytes, std::uint64_t seed)
   fs::resize_file(path, bytes);
   write_random(path, 0, kMiB, seed);
   write_random(path, bytes / 2, 3 * kMiB, seed + 1);
-  write_random(path, bytes - 64 * 1024, 64 * 1024, seed + 2);
+  write_random(path, bytes - 64 * kKiB, 64 * kKiB, seed + 2);
 }
 
 class Plugin : public testing::Test {
@@ -109,7 +110,7 @@ TEST_F(Plugin, TellsSizeHolesAndThatItCanOnlyBeRead) {
     if (uint_at(extent.as_object(), "type") == 0) data_bytes += uint_at(extent.as_object(), "length");
   }
   EXPECT_EQ(end, kSegmentBytes + 10 * kMiB);
-  EXPECT_EQ(data_bytes, 4 * kMiB + 64 * 1024);
+  EXPECT_EQ(data_bytes, 4 * kMiB + 64 * kKiB);
 }
 
 TEST_F(Plugin, TakesAPreferenceForTheCache) {
@@ -228,6 +229,7 @@ TEST_F(Plugin, AnOverlayOnItReadsAndWritesRight) {
 TEST_F(Plugin, TwelveReadersOfOneImageAllGetItsBytes) {
   const auto server = serve();
   std::vector<std::jthread> readers;
+  readers.reserve(12);
   for (int i = 0; i < 12; ++i) {
     readers.emplace_back([&, i] {
       const std::string copy = file(fmt::format("copy{}", i));
