@@ -67,7 +67,7 @@ class LabsFixture : public ::testing::Test {
 
   ~LabsFixture() override {
     runner_->stop();
-    for (const auto& server : servers_) static_cast<void>(server->stop());
+    for (const auto& server : servers_) EXPECT_TRUE(server->stop().has_value());
     database_.reset();
     std::filesystem::remove_all(folder_);
   }
