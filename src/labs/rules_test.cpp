@@ -18,11 +18,11 @@ namespace {
 using std::chrono::seconds;
 
 const catalog::Regions& regions() {
-  static const catalog::Regions kRegions(
+  static const catalog::Regions all_regions(
       std::vector<catalog::Region>{{.name = "japaneast", .display_name = "Japan East", .geography = "japan"},
                                    {.name = "japanwest", .display_name = "Japan West", .geography = "japan"},
                                    {.name = "westus2", .display_name = "West US 2", .geography = "us"}});
-  return kRegions;
+  return all_regions;
 }
 
 json::object parsed(std::string_view text) { return parse_json_object(text).value(); }
