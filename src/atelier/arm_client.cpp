@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "atelier/command.h"
 #include "base/text.h"
 
 namespace atelier::cli {
@@ -76,8 +77,10 @@ Code code_of(int status) {
 Error error_of(int status, const json::object& body) {
   std::string message = string_at(body, "error.message", fmt::format("The server answered with status {}.", status));
   if (status == 401) message += " Sign in with: atelier login.";
-  Error error(code_of(status), std::move(message));
-  return std::move(error).with_reason(string_at(body, "error.code")).with_target(string_at(body, "error.target"));
+  Error error(code_of(status), printable(std::move(message)));
+  return std::move(error)
+      .with_reason(printable(string_at(body, "error.code")))
+      .with_target(string_at(body, "error.target"));
 }
 
 Status request_token(net::HttpClient& http, const std::string& form, ClientConfig& config) {

@@ -75,6 +75,17 @@ TEST_F(ClientCommand, ListsAreTablesForPeopleAndTheApisOwnBodyForPrograms) {
   EXPECT_EQ(string_at(*shown, "id"), kGallery);
 }
 
+TEST_F(ClientCommand, ColumnsLineUpInJapaneseAndTextCannotSteerTheTerminal) {
+  sign_in();
+  service_.answer("GET /subscriptions/s/resourceGroups/ja/providers/Microsoft.LabServices/labs",
+                  list({resource("/a/eigo", {{"title", "英語"}, {"state", "日本"}}),
+                        resource("/a/b", {{"title", "\x1b[2J"}, {"state", "Draft"}})}));
+  EXPECT_EQ(run({"lab", "list", "-g", "ja"}).out,
+            "NAME  STATE  PROVISIONING  LOCATION   IMAGE  TITLE\n"
+            "eigo  日本                 japaneast         英語\n"
+            "b     Draft                japaneast         ?[2J\n");
+}
+
 TEST_F(ClientCommand, FollowsThePagesOfAList) {
   sign_in();
   json::object first = list({resource(kLab + "1")});

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -40,6 +41,10 @@ struct Table {
 };
 
 void print_table(const Table& table);
+// Without control characters: what came from elsewhere must not steer the terminal.
+std::string printable(std::string text);
+// How many columns of a terminal the UTF-8 text takes: two for each Japanese, Chinese or Korean character.
+std::size_t display_width(std::string_view text);
 void print_json(const json::value& value);
 // A line of text on standard output.
 void print_line(const std::string& text);

@@ -172,7 +172,7 @@ Status print_resource(const Service& service, const json::object& body, const Fi
   std::size_t width = 0;
   for (const auto& [name, value] : fields) width = std::max(width, name.size());
   for (const auto& [name, value] : fields) {
-    if (!value.empty()) print_line(fmt::format("{:<{}}  {}", name, width, value));
+    if (!value.empty()) print_line(fmt::format("{:<{}}  {}", name, width, printable(value)));
   }
   return {};
 }

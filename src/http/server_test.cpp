@@ -201,7 +201,7 @@ TEST_F(ServerTest, AnswersWhatIsMalformedWith400AndCloses) {
 
 TEST_F(ServerTest, ASlowHeaderGets408AndAnIdleConnectionIsClosed) {
   options_.header_timeout = milliseconds(200);
-  options_.idle_timeout = milliseconds(400);
+  options_.idle_timeout = milliseconds(1500);
   start();
   RawClient slow = connect();
   EXPECT_EQ(slow.ask("GET /echo/a HTT").status, 408);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 
 #include "base/check.h"
@@ -280,7 +281,10 @@ HttpClient::HttpClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpClient::~HttpClient() = default;
 
 Result<std::unique_ptr<HttpClient>> HttpClient::open(Options options) {
-  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
+  static const CURLcode started = [] {
+    std::signal(SIGPIPE, SIG_IGN);  // TLS writes to a closed connection would end the program
+    return curl_global_init(CURL_GLOBAL_DEFAULT);
+  }();
   if (started != CURLE_OK) return fail(Code::kInternal, "libcurl cannot be started.");
   std::error_code error;
   if (!options.ca_file.empty() && !std::filesystem::is_regular_file(options.ca_file, error)) {

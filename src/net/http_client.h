@@ -71,7 +71,7 @@ class HttpClient {
     std::chrono::milliseconds retry_wait_max{10000};
   };
 
-  // kNotFound when there is no CA file at that place.
+  // kNotFound when there is no CA file at that place. The first call makes the process ignore SIGPIPE.
   static Result<std::unique_ptr<HttpClient>> open(Options options);
   ~HttpClient();
 
