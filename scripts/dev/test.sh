@@ -14,8 +14,11 @@ test_unit() {
 # What runs on several threads, under ThreadSanitizer.
 test_tsan() {
   configure tsan
-  ninja -C build/tsan -j "$JOBS" image_test ops_test
-  TSAN_OPTIONS=halt_on_error=1 ctest_run build/tsan
+  ninja -C build/tsan -j "$JOBS" image_test image_source_test ops_test
+  local program
+  for program in image_test image_source_test ops_test; do
+    TSAN_OPTIONS=halt_on_error=1 timeout 900 "build/tsan/bin/$program" --gtest_brief=1 </dev/null
+  done
 }
 
 # A real atelierd, real virtual machines.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "catalog/image_version.h"
 #include "catalog/regions.h"
@@ -125,6 +126,16 @@ Result<json::object> finish_creation(const ops::Operation& operation, const cata
   json::object result = TRY(parts.database.write(finish));
   parts.runner.wake();
   return result;
+}
+
+Error store_failure(const Error& error, const catalog::Region& region, std::string_view doing) {
+  if (error.code() != Code::kResourceExhausted) return error.during(doing);
+  log::error("store of {}: {}", region.name, error.message());
+  return {
+      Code::kResourceExhausted,
+      fmt::format("There is no space left in the image store of {}. Nothing was kept of this attempt. Ask the operator "
+                  "for more space, then try again.",
+                  region.display_name)};
 }
 
 Status fail_creation(db::Transaction& transaction, const ops::Operation& operation, const Error& error) {

@@ -43,6 +43,10 @@ Result<json::object> finish_creation(const ops::Operation& operation, const cata
 Result<std::optional<json::object>> result_if_finished(const ops::Operation& operation, const catalog::Parts& parts,
                                                        const TaskContext& task);
 
+// What to tell when writing an image into a region's store failed while `doing`: a full disk gets its own words, and
+// the details go to the log.
+Error store_failure(const Error& error, const catalog::Region& region, std::string_view doing);
+
 // Marks the version Failed and keeps the error for those who look at it.
 Status fail_creation(db::Transaction& transaction, const ops::Operation& operation, const Error& error);
 

@@ -158,9 +158,9 @@ Result<json::object> run(const ops::Operation& operation, const catalog::Parts& 
   options.nbd_uri = disk.uri();
   options.label = string_at(operation.input, kResourceIdField);
   options.parent = TRY(image::Digest::parse(overlay.backing.export_name));
-  const image::CaptureResult captured =
-      TRY_DURING(image::capture_disk(*home.store, options, task), "read the template VM's disk");
-  return finish_creation(operation, parts, captured.record, captured.bytes_read);
+  const auto captured = image::capture_disk(*home.store, options, task);
+  if (!captured) return fail(store_failure(captured.error(), home, "read the template VM's disk"));
+  return finish_creation(operation, parts, captured->record, captured->bytes_read);
 }
 
 Status on_failure(db::Transaction& transaction, const ops::Operation& operation, const Error& error) {

@@ -86,9 +86,9 @@ Result<json::object> run(const ops::Operation& operation, const catalog::Parts& 
   image::CaptureOptions options;
   options.nbd_uri = disk.uri();
   options.label = string_at(operation.input, kResourceIdField);
-  const image::CaptureResult captured =
-      TRY_DURING(image::capture_disk(*source.home->store, options, task), "read the uploaded disk");
-  return finish_creation(operation, parts, captured.record, captured.bytes_read);
+  const auto captured = image::capture_disk(*source.home->store, options, task);
+  if (!captured) return fail(store_failure(captured.error(), *source.home, "read the uploaded disk"));
+  return finish_creation(operation, parts, captured->record, captured->bytes_read);
 }
 
 Status on_failure(db::Transaction& transaction, const ops::Operation& operation, const Error& error) {

@@ -95,15 +95,15 @@ Result<json::object> run(const ops::Operation& operation, const catalog::Parts& 
   const catalog::Region& target = *TRY(parts.regions.require(string_at(operation.input, kRegionField), "region"));
   const catalog::Region& source = *TRY(source_of(version, model, target, parts.regions));
   const image::Digest root = TRY(image::Digest::parse(model.root));
-  const image::CopyResult copied = TRY_DURING(image::copy_image(*source.store, *target.store, root, task),
-                                              fmt::format("replicate to {}", target.display_name));
+  const auto copied = image::copy_image(*source.store, *target.store, root, task);
+  if (!copied) return fail(store_failure(copied.error(), target, fmt::format("replicate to {}", target.display_name)));
   TRY(parts.database.write([&](db::Transaction& transaction) {
-    return keep_completed(transaction, operation, target, root, copied.bytes_sent);
+    return keep_completed(transaction, operation, target, root, copied->bytes_sent);
   }));
   return json::object{{kResourceIdField, version.id},
                       {kRegionField, target.name},
-                      {"bytesSent", copied.bytes_sent},
-                      {"chunksSent", copied.chunks_sent}};
+                      {"bytesSent", copied->bytes_sent},
+                      {"chunksSent", copied->chunks_sent}};
 }
 
 Status on_failure(db::Transaction& transaction, const ops::Operation& operation, const Error& error) {

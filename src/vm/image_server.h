@@ -3,6 +3,8 @@
 // it over. A guest whose server is away stalls (see LibvirtHypervisor) until it is back.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -56,6 +58,8 @@ class ImageServer {
  private:
   explicit ImageServer(Options options);
   std::vector<std::string> command() const;
+  // The process's number once it listens; 0 when it ended before that.
+  Result<pid_t> launch(const std::vector<std::string>& arguments);
   Status start_locked();
   void watch(const std::stop_token& stop);
 

@@ -142,6 +142,14 @@ std::string text_of(virDomainPtr domain) {
 struct LibvirtHypervisor::Parts {
   explicit Parts(Options chosen) : options(std::move(chosen)), connection(options.uri) {}
 
+  // libvirt examines QEMU when it first needs to, for seconds: let that be now, and not while a teacher waits for a VM.
+  Status connect_and_look_at_qemu() {
+    const SharedConnection open = TRY(connection.get());
+    const char* type = options.accelerator == Accelerator::kKvm ? "kvm" : "qemu";
+    std::free(virConnectGetDomainCapabilities(open.get(), nullptr, "x86_64", "pc", type, 0));
+    return {};
+  }
+
   // Ports of all our VMs, running or not.
   std::set<std::uint16_t> ports_in_use() {
     std::set<std::uint16_t> ports;
@@ -183,7 +191,7 @@ struct LibvirtHypervisor::Parts {
 Result<std::unique_ptr<LibvirtHypervisor>> LibvirtHypervisor::open(Options options) {
   auto parts = std::make_unique<Parts>(std::move(options));
   TRY(prepare_embedded(parts->options.uri));
-  TRY(parts->connection.get());
+  TRY(parts->connect_and_look_at_qemu());
   parts->watch.emplace(parts->connection, ResumeWatch::Options{.interval = parts->options.watch_interval,
                                                                .pause_max = parts->options.resume_pause_max});
   return std::unique_ptr<LibvirtHypervisor>(new LibvirtHypervisor(std::move(parts)));

@@ -46,8 +46,8 @@ class DiskFullTest(unittest.TestCase):
         left = [path for path in stores.rglob("*") if "tmp" in path.name.lower() or "part" in path.name.lower()]
         self.assertEqual(left, [], "the failed export left temporary files behind")
         subprocess.run(["mount", "-o", f"remount,size={ROOM + 3 * NEW_BYTES}", str(stores)], check=True)
-        client.done(client.post(story.plan + "/saveImage", LABS, {"name": "big", "labVirtualMachineId": vm}))
-        version = client.get(story.image_path("big") + "/versions/1.0.0", COMPUTE)
+        again = client.done(client.post(story.plan + "/saveImage", LABS, {"name": "big", "labVirtualMachineId": vm}))
+        version = client.get(again["properties"]["resourceId"], COMPUTE)
         self.assertEqual(version["properties"]["provisioningState"], "Succeeded")
         disks.verify_store(stores / "japaneast")
 
