@@ -25,25 +25,10 @@ if(ATELIER_SANITIZE)
   endif()
 endif()
 
-# WHILE-WRITING: several people write at once; a listed file that is not there yet must not stop the others.
-function(keep_existing variable)
-  set(kept "")
-  foreach(file ${${variable}})
-    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
-      list(APPEND kept ${file})
-    else()
-      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/CMakeLists.txt)
-    endif()
-  endforeach()
-  set(${variable} "${kept}" PARENT_SCOPE)
-endfunction()
-
 # atelier_library(NAME SOURCES a.cpp b.cpp HEADERS a.h b.h LINK base fmt::fmt)
 # makes the folder's library atelier_NAME; every header of it is also compiled alone (target all_verify_interface_header_sets).
 function(atelier_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS;LINK;LINK_PRIVATE" ${ARGN})
-  keep_existing(ARG_SOURCES) # WHILE-WRITING
-  keep_existing(ARG_HEADERS) # WHILE-WRITING
   add_library(atelier_${name} STATIC ${ARG_SOURCES})
   target_sources(atelier_${name} PUBLIC FILE_SET headers TYPE HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}/src FILES ${ARG_HEADERS})
   set_target_properties(atelier_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
@@ -59,10 +44,6 @@ function(atelier_test name)
   endif()
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
-  endif()
-  keep_existing(ARG_SOURCES) # WHILE-WRITING
-  if(NOT ARG_SOURCES)
-    return()
   endif()
   add_executable(${name}_test ${ARG_SOURCES})
   target_link_libraries(${name}_test PRIVATE atelier_flags ${ARG_LINK} GTest::gtest GTest::gtest_main)
