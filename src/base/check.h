@@ -6,5 +6,4 @@ namespace atelier {
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);
 }  // namespace atelier
 
-#define CHECK(condition) \
-  ((condition) ? static_cast<void>(0) : ::atelier::check_failed(#condition, __FILE__, __LINE__))
+#define CHECK(condition) ((condition) ? static_cast<void>(0) : ::atelier::check_failed(#condition, __FILE__, __LINE__))

@@ -74,19 +74,20 @@ Error errno_error(int saved_errno, std::string_view doing);
 
 }  // namespace atelier
 
-// Evaluates a Result; returns its error from the enclosing function, or gives its value. Let it begin its expression, as
-// an initializer or alone: GCC does not destroy temporaries that a larger expression made before a TRY inside it leaves.
-#define TRY(expression)                                                                    \
-  __extension__({                                                                          \
-    auto try_result_ = (expression);                                                       \
+// Evaluates a Result; returns its error from the enclosing function, or gives its value. Let it begin its expression,
+// as an initializer or alone: GCC does not destroy temporaries that a larger expression made before a TRY inside it
+// leaves.
+#define TRY(expression)                                                                   \
+  __extension__({                                                                         \
+    auto try_result_ = (expression);                                                      \
     if (!try_result_.has_value()) return std::unexpected(std::move(try_result_).error()); \
-    std::move(try_result_).value();                                                        \
+    std::move(try_result_).value();                                                       \
   })
 
 // The same, naming what was being done when it failed.
-#define TRY_DURING(expression, doing)                                                           \
-  __extension__({                                                                               \
-    auto try_result_ = (expression);                                                            \
+#define TRY_DURING(expression, doing)                                                          \
+  __extension__({                                                                              \
+    auto try_result_ = (expression);                                                           \
     if (!try_result_.has_value()) return std::unexpected(try_result_.error().during((doing))); \
-    std::move(try_result_).value();                                                             \
+    std::move(try_result_).value();                                                            \
   })

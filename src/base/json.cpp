@@ -10,8 +10,8 @@ namespace atelier {
 
 Result<json::value> parse_json(std::string_view text, JsonLimits limits) {
   if (text.size() > limits.bytes_max) {
-    return fail(Code::kTooLarge, fmt::format("The JSON text has {} bytes; at most {} are accepted.", text.size(),
-                                             limits.bytes_max));
+    return fail(Code::kTooLarge,
+                fmt::format("The JSON text has {} bytes; at most {} are accepted.", text.size(), limits.bytes_max));
   }
   json::parse_options options;
   options.max_depth = limits.depth_max;
@@ -88,8 +88,8 @@ std::unexpected<Error> wrong_type(std::string_view path, std::string_view expect
 Result<std::string> require_string(const json::object& root, std::string_view path) {
   const json::value* value = find(root, path);
   if (value == nullptr) {
-    return fail(Error(Code::kInvalidArgument, fmt::format("The field '{}' is required.", path))
-                    .with_target(std::string(path)));
+    return fail(
+        Error(Code::kInvalidArgument, fmt::format("The field '{}' is required.", path)).with_target(std::string(path)));
   }
   if (!value->is_string()) return wrong_type(path, "a text");
   return std::string(value->get_string());

@@ -13,11 +13,11 @@ namespace atelier {
 
 // How far a job is. Byte counts only ever grow within one run of a job; total may be corrected.
 struct Progress {
-  std::string phase;               // one word of the job's own: "Preparing", "Reading", "Committing"
-  std::uint64_t bytes_done = 0;    // of the job's input, holes included once they are passed over
-  std::uint64_t bytes_total = 0;   // 0 while unknown
-  std::uint64_t bytes_new = 0;     // plain bytes that the store did not have
-  std::uint64_t bytes_known = 0;   // plain bytes that the store had already
+  std::string phase;              // one word of the job's own: "Preparing", "Reading", "Committing"
+  std::uint64_t bytes_done = 0;   // of the job's input, holes included once they are passed over
+  std::uint64_t bytes_total = 0;  // 0 while unknown
+  std::uint64_t bytes_new = 0;    // plain bytes that the store did not have
+  std::uint64_t bytes_known = 0;  // plain bytes that the store had already
 };
 
 // Handed down by reference to everything that may take longer than a moment. Any thread may use it.

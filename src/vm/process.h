@@ -75,8 +75,8 @@ class Child {
 // a name. Gives the process's number.
 Result<pid_t> start_detached(const Command& command, const std::filesystem::path& log);
 
-// When process `pid` started, as the kernel counts (clock ticks since boot), and its arguments: none while it is between
-// two programs (execve) or about to end. nullopt when there is no such process or it has ended.
+// When process `pid` started, as the kernel counts (clock ticks since boot), and its arguments: none while it is
+// between two programs (execve) or about to end. nullopt when there is no such process or it has ended.
 struct ProcessFacts {
   std::uint64_t start_ticks = 0;
   std::vector<std::string> arguments;
