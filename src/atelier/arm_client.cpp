@@ -22,7 +22,7 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-std::string first_of(std::string a, std::string b, std::string c = {}) {
+std::string first_of(const std::string& a, const std::string& b, const std::string& c = {}) {
   if (!a.empty()) return a;
   return b.empty() ? c : b;
 }

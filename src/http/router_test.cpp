@@ -16,7 +16,7 @@ Request request(std::string method, std::string target) {
   return made;
 }
 
-Handler says(std::string words) {
+Handler says(const std::string& words) {
   return [words](Request& asked) {
     std::string body = words;
     for (const auto& [name, value] : asked.params) body += " " + name + "=" + value;

@@ -108,6 +108,7 @@ TEST_P(BucketConformance, LetsOneOfManyThreadsMakeAnObject) {
   std::atomic<int> made{0};
   std::atomic<int> refused{0};
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, text = std::string(100000, static_cast<char>('a' + i))] {
       const Status put = bucket_->put("packs/same", bytes_of(text));

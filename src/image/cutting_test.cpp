@@ -8,6 +8,8 @@
 namespace atelier::image {
 namespace {
 
+constexpr std::size_t kGrain = kGrainBytes;
+
 Disk random_bytes_of(std::uint64_t seed, std::size_t bytes) {
   Random random(seed);
   Disk disk(bytes);
@@ -53,14 +55,14 @@ TEST(Cutting, BeginsAgainAtAnyBoundaryWithTheSameCuts) {
 }
 
 TEST(Cutting, EndsAChunkAfterATailOfZerosAndNotAfterAShorterOne) {
-  Disk disk = random_bytes_of(7, 3 * kGrainBytes);
+  Disk disk = random_bytes_of(7, 3 * kGrain);
   const auto zero_tail = [&](std::size_t grain, std::size_t count) {
     std::fill_n(disk.begin() + static_cast<std::ptrdiff_t>((grain + 1) * kGrainBytes - count), count, std::byte{0});
   };
   zero_tail(0, 31);
-  EXPECT_EQ(cut_segment(disk), (std::vector<Cut>{{0, 3 * kGrainBytes, false}}));
+  EXPECT_EQ(cut_segment(disk), (std::vector<Cut>{{0, 3 * kGrain, false}}));
   zero_tail(0, 32);
-  EXPECT_EQ(cut_segment(disk), (std::vector<Cut>{{0, kGrainBytes, false}, {kGrainBytes, 2 * kGrainBytes, false}}));
+  EXPECT_EQ(cut_segment(disk), (std::vector<Cut>{{0, kGrainBytes, false}, {kGrainBytes, 2 * kGrain, false}}));
 }
 
 TEST(Cutting, NeverCutsByHashBelow16KiBAndAlwaysAt512KiB) {
@@ -91,12 +93,12 @@ TEST(Cutting, IsTheRuleOfFormat1) {
 TEST(Cutting, FindsAFileAgainWhereverItLies) {
   Random random(11);
   const Disk file = random_file(random, 3000000);
-  Disk first = random_bytes_of(1, 10 * kGrainBytes);
-  Disk second = random_bytes_of(2, 171 * kGrainBytes);
+  Disk first = random_bytes_of(1, 10 * kGrain);
+  Disk second = random_bytes_of(2, 171 * kGrain);
   const auto chunks_of = [&](Disk disk) {
     disk.resize(disk.size() + kGrainBytes);  // the hole before the file: its first chunk begins here
     disk.insert(disk.end(), file.begin(), file.end());
-    disk.resize((disk.size() + 2 * kGrainBytes - 1) / kGrainBytes * kGrainBytes);
+    disk.resize((disk.size() + 2 * kGrain - 1) / kGrainBytes * kGrainBytes);
     std::vector<Digest> chunks;
     for (const Cut& cut : cut_segment(disk)) {
       if (!cut.is_hole) chunks.push_back(sha256(std::span(disk).subspan(cut.offset, cut.bytes)));

@@ -144,6 +144,7 @@ TEST_F(IndexTest, GrowsItsMapWhenFullWhileOthersRead) {
   }
   EXPECT_EQ(second->packs().value().size(), 20u);
   std::vector<Digest> ids;
+  ids.reserve(all.size() + 1);
   for (const PackEntry& entry : all) ids.push_back(entry.id);
   ids.push_back(sha256({}));
   std::vector<bool> found;

@@ -91,7 +91,7 @@ TEST_F(StoreTest, KeepsNoBytesForHoles) {
 }
 
 TEST_F(StoreTest, TakesSegmentsOverWithTheRootOfAFullScan) {
-  const std::size_t bytes = 3 * kSegmentBytes + 5 * 4096 + 512;
+  const std::size_t bytes = 3 * kSegmentBytes + 20992;
   Disk disk(bytes);
   const auto put = [&](std::uint64_t seed, std::size_t at) {
     const Disk part = random_disk(seed, 1u << 20);
@@ -187,6 +187,7 @@ TEST_F(StoreTest, ReadsFromManyThreads) {
   const auto reader = ImageReader::open(*store_, root, {.chunk_cache_bytes = 300000, .segments_cached = 1}).value();
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (std::uint64_t t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       Random random(t);
@@ -205,6 +206,7 @@ TEST_F(StoreTest, ReadsFromManyThreads) {
 TEST_F(StoreTest, TakesImagesFromTwoThreadsAtOnceWhileAReaderLooksOn) {
   const auto watching = open_directory_store(path(), Access::kReadOnly).value();
   std::vector<std::thread> threads;
+  threads.reserve(4);
   std::atomic<int> failed{0};
   for (std::uint64_t t = 0; t < 2; ++t) {
     threads.emplace_back([&, t] {

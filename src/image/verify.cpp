@@ -34,6 +34,7 @@ class Verification {
     for (const BucketEntry& entry : packs) progress_.bytes_total += entry.size_bytes;
     std::atomic<std::size_t> next{0};
     std::vector<std::thread> threads;
+    threads.reserve(thread_count(options_.threads));
     for (unsigned i = 0; i < thread_count(options_.threads); ++i) {
       threads.emplace_back([&] {
         for (std::size_t at = next++; at < packs.size() && !task_.stop_requested(); at = next++) check_pack(packs[at]);

@@ -6,13 +6,13 @@ namespace atelier::image {
 namespace {
 
 // A batch has at most 1.5 MiB of chunks of at least a grain, and each may need some bytes more than its length.
-const std::size_t kStoredMax = compress_bound(Batch::kPlainMax) + compress_bound(kDataChunkBytesMax);
+std::size_t stored_bytes_max() { return compress_bound(Batch::kPlainMax) + compress_bound(kDataChunkBytesMax); }
 
 }  // namespace
 
 Batch::Batch()
     : plain(std::make_unique_for_overwrite<std::byte[]>(kPlainMax)),
-      stored(std::make_unique_for_overwrite<std::byte[]>(kStoredMax)) {}
+      stored(std::make_unique_for_overwrite<std::byte[]>(stored_bytes_max())) {}
 
 void Batch::clear() {
   pieces.clear();
@@ -42,12 +42,13 @@ Status prepare_batch(Batch& batch, Index& index, Claims& claims) {
     if (piece.kind == Piece::Kind::kChunk) piece.id = sha256(batch.plain_of(piece));
   }
   TRY(find_new_chunks(batch, index, claims));
+  const std::size_t room = stored_bytes_max();
   std::size_t used = 0;
   for (Piece& piece : batch.pieces) {
     if (!piece.is_new) continue;
     const auto plain = batch.plain_of(piece);
-    CHECK(used + compress_bound(plain.size()) <= kStoredMax);
-    piece.stored_bytes = compress(plain, {batch.stored.get() + used, kStoredMax - used});
+    CHECK(used + compress_bound(plain.size()) <= room);
+    piece.stored_bytes = compress(plain, {batch.stored.get() + used, room - used});
     piece.stored_at = used;
     piece.codec = piece.stored_bytes > 0 ? Codec::kZstd : Codec::kRaw;
     used += piece.stored_bytes;
