@@ -86,7 +86,7 @@ void CannedService::answer(const std::string& asked, const json::value& body, in
   answer(asked, http::Response::json(status, body));
 }
 
-void CannedService::answer_with_operation(const std::string& asked, int status, std::vector<json::object> statuses) {
+void CannedService::answer_with_operation(const std::string& asked, int status, const std::vector<json::object>& statuses) {
   http::Response accepted = http::Response::json(status, json::object{});
   // Another host, as behind a proxy: only the path may count.
   accepted.set_header("Azure-AsyncOperation",

@@ -37,7 +37,7 @@ class CannedService {
   void answer(const std::string& asked, http::Response response);
   void answer(const std::string& asked, const json::value& body, int status = 200);
   // Accepts with an operation that then answers with each of `statuses`.
-  void answer_with_operation(const std::string& asked, int status, std::vector<json::object> statuses);
+  void answer_with_operation(const std::string& asked, int status, const std::vector<json::object>& statuses);
 
   std::string url() const;
   std::filesystem::path ca_file() const { return folder_.path() / "server.pem"; }
