@@ -86,13 +86,14 @@ void CannedService::answer(const std::string& asked, const json::value& body, in
   answer(asked, http::Response::json(status, body));
 }
 
-void CannedService::answer_with_operation(const std::string& asked, int status, const std::vector<json::object>& statuses) {
+void CannedService::answer_with_operation(const std::string& asked, int status,
+                                          const std::vector<json::object>& statuses) {
   http::Response accepted = http::Response::json(status, json::object{});
   // Another host, as behind a proxy: only the path may count.
   accepted.set_header("Azure-AsyncOperation",
                       "https://elsewhere.example" + std::string(kOperation) + "op1?api-version=1");
   answer(asked, std::move(accepted));
-  for (json::object& body : statuses) answer("GET " + std::string(kOperation) + "op1", body);
+  for (const json::object& body : statuses) answer("GET " + std::string(kOperation) + "op1", body);
 }
 
 std::vector<CannedService::Seen> CannedService::seen(std::string_view prefix) const {

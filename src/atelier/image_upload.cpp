@@ -38,9 +38,11 @@ std::string or_default(const std::string& given, std::string_view otherwise) {
   return given.empty() ? std::string(otherwise) : given;
 }
 
+enum class Definition { kMade, kThere };
+
 // Makes the definition unless it is there. One that is there has to be of the kind asked for.
-Status ensure_definition(Service& service, const ImageUpload& upload, const std::string& id,
-                         const std::string& location) {
+Result<Definition> ensure_definition(Service& service, const ImageUpload& upload, const std::string& id,
+                                     const std::string& location) {
   const auto existing = service.arm->get(id);
   if (existing) {
     for (const auto& [field, given] :
@@ -51,7 +53,7 @@ Status ensure_definition(Service& service, const ImageUpload& upload, const std:
       return fail(Code::kConflict,
                   fmt::format("The image '{}' is {}, not {}. Choose another name.", upload.name, is, given));
     }
-    return {};
+    return Definition::kThere;
   }
   if (existing.error().code() != Code::kNotFound) return fail(existing.error());
   const json::object identifier{
@@ -63,7 +65,7 @@ Status ensure_definition(Service& service, const ImageUpload& upload, const std:
                                   {"hyperVGeneration", "V1"},
                                   {"identifier", identifier}}}};
   TRY(change(service, "PUT", id, &body, Wait::kUntilDone));
-  return {};
+  return Definition::kMade;
 }
 
 Result<std::string> version_to_make(Service& service, const ImageUpload& upload, const std::string& definition) {
@@ -77,6 +79,13 @@ Result<std::string> version_to_make(Service& service, const ImageUpload& upload,
                                                   upload.name, upload.version));
   }
   return upload.version;
+}
+
+// What only served the upload. That it stays is no failure of what was asked for.
+void remove_quietly(Service& service, const std::string& id) {
+  const auto removed = change(service, "DELETE", id, nullptr, Wait::kUntilDone);
+  if (removed) return;
+  print_message(fmt::format("Note: '{}' was not removed: {}", last_segment(id), removed.error().message()));
 }
 
 json::object version_body(const ImageUpload& upload, const std::string& location, const std::string& disk_id) {
@@ -116,7 +125,7 @@ Result<json::object> upload_image(Service& service, const ImageUpload& upload) {
   const std::string gallery = TRY(find_id(service, kGallery, upload.gallery));
   const std::string location = TRY(location_of(service, gallery));
   const std::string definition = image_id_in(gallery, upload.name);
-  TRY(ensure_definition(service, upload, definition, location));
+  const Definition is_new = TRY(ensure_definition(service, upload, definition, location));
   const std::string version = TRY(version_to_make(service, upload, definition));
   const std::string group = gallery.substr(0, gallery.find("/providers/"));
   const std::string disk_name =
@@ -130,10 +139,8 @@ Result<json::object> upload_image(Service& service, const ImageUpload& upload) {
   auto made = put_resource(service, version_id, body, upload.no_wait ? Wait::kNot : Wait::kUntilDone);
   // A detached or unfinished import still reads the disk; one that is refused or done has no more use for it.
   const bool is_refused = !made && made.error().code() == Code::kInvalidArgument;
-  if (is_refused || (made && !upload.no_wait)) {
-    const auto removed = change(service, "DELETE", disk.disk_id, nullptr, Wait::kUntilDone);
-    if (!removed) print_message("Note: the uploaded disk was not removed: " + removed.error().message());
-  }
+  if (is_refused || (made && !upload.no_wait)) remove_quietly(service, disk.disk_id);
+  if (is_refused && is_new == Definition::kMade) remove_quietly(service, definition);
   return made;
 }
 

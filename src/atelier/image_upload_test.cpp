@@ -99,10 +99,12 @@ TEST_F(UploadCommand, WhatIsNoDiskLeavesNoUploadBehind) {
   disk = disk.substr(0, disk.find('?'));
   service_.answer("GET " + disk, resource(disk, {{"diskState", "Unattached"}}));
   service_.answer("DELETE " + disk, http::Response::empty(204));
+  service_.answer("DELETE " + kGallery + "/images/tiny", http::Response::empty(204));
   const Outcome refused = run(second);
   EXPECT_EQ(refused.code, 2);
   EXPECT_EQ(refused.err, "(InvalidParameter) This is no disk.\n");
   EXPECT_EQ(service_.seen("DELETE " + disk).size(), 1u);
+  EXPECT_EQ(service_.seen("DELETE " + kGallery + "/images/tiny").size(), 1u) << "made for nothing";
 }
 
 TEST_F(UploadCommand, RefusesWhatCannotBeBeforeItSendsAnything) {

@@ -2,9 +2,11 @@
 """kill -9 of atelierd at 20 moments of an export: after a restart the operation succeeds, the store is clean, and the
 exported disk is the template's, byte by byte."""
 
+import random
 import tempfile
 import time
 import unittest
+from datetime import datetime
 from pathlib import Path
 
 import disks
@@ -13,8 +15,15 @@ from server import Server, tiny_image
 from story import Story
 
 MOMENTS = 20
-NEW_BYTES = 48 << 20  # written before each export, so that none of them has nothing to do
+ATTEMPTS_MAX = 80
+NEW_BYTES = 96 << 20  # written before each export, so that none of them has nothing to do
 SCRATCH_OFFSET = 128 << 20
+
+
+def seconds_of(status):
+    """How long the operation ran, by the server's own times."""
+    started, ended = (datetime.fromisoformat(status[field].replace("Z", "+00:00")) for field in ("startTime", "endTime"))
+    return (ended - started).total_seconds()
 
 
 class KillExportTest(unittest.TestCase):
@@ -43,20 +52,23 @@ class KillExportTest(unittest.TestCase):
             story = self.prepare(server)
             overlay = disks.template_overlay(server)
             disks.write_into_overlay(overlay, SCRATCH_OFFSET, NEW_BYTES, "unhurried")
-            started = time.monotonic()
-            story.client.done(self.export(story, "unhurried"))
-            unhurried = time.monotonic() - started
-            interrupted = 0
-            for moment in range(MOMENTS):
-                name = f"killed-{moment}"
+            duration = seconds_of(story.client.done(self.export(story, "unhurried")))
+            chance = random.Random(2026)
+            interrupted = attempts = 0
+            while interrupted < MOMENTS and attempts < ATTEMPTS_MAX:
+                attempts += 1
+                name = f"killed-{attempts}"
                 disks.write_into_overlay(overlay, SCRATCH_OFFSET, NEW_BYTES, name)
                 answer = self.export(story, name)
-                time.sleep(unhurried * moment / MOMENTS)
+                time.sleep(duration * chance.random())
                 server.kill()
                 story.client.close()
                 server.start()
                 status = story.client.done(answer)
-                interrupted += status["properties"]["attempts"] > 1
+                if status["properties"]["attempts"] > 1:
+                    interrupted += 1
+                else:  # it was over before the kill: aim earlier from now on
+                    duration = min(duration, seconds_of(status))
                 raw = disks.store_as_raw(server.data / "stores" / "japaneast", self.exported_root(server, story, name),
                                          Path(scratch) / "exported.raw")
                 template = disks.overlay_as_raw(overlay, Path(scratch) / "template.raw")
@@ -67,8 +79,8 @@ class KillExportTest(unittest.TestCase):
             server.stop()
             for region in ("japaneast", "japanwest"):
                 disks.verify_store(server.data / "stores" / region)
-            print(f"an export takes {unhurried:.2f} s; {interrupted} of {MOMENTS} kills came while it ran")
-            self.assertGreaterEqual(interrupted, MOMENTS // 2, "most kills missed the export: nothing was proven")
+            print(f"{attempts} kills, {interrupted} of them while an export of about {duration:.2f} s ran")
+            self.assertEqual(interrupted, MOMENTS, "too many kills missed the export")
 
 
 if __name__ == "__main__":
