@@ -17,6 +17,7 @@
 #include "api/errors.h"
 #include "api/own_routes.h"
 #include "auth/sas.h"
+#include "base/file_descriptor.h"
 #include "base/text.h"
 #include "db/database.h"
 #include "http/message.h"
@@ -26,21 +27,6 @@ namespace {
 
 constexpr std::uint64_t kPutBytesMax = 64ULL << 20;
 constexpr std::size_t kBufferBytes = 256 << 10;
-
-class OpenFile {
- public:
-  explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
-  ~OpenFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 // A failed call on the file. Its message reaches the client: no path in it.
 std::unexpected<Error> file_error(std::string_view doing) {
@@ -136,7 +122,7 @@ Status put_pages(const Context& context, const http::Request& request) {
   const ByteRange range = TRY(range_of(request, disk));
   if (request.stream == nullptr) return fail(Code::kInvalidArgument, "The request has no body.");
   TRY(ensure_upload_file(context, disk));
-  const OpenFile file(::open(upload_file(context, disk).c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  const FileDescriptor file(::open(upload_file(context, disk).c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
   if (file.get() < 0) return file_error("open the upload");
   TRY(receive(*request.stream, file.get(), range));
   if (::fdatasync(file.get()) != 0) return file_error("write the upload");
@@ -263,14 +249,14 @@ std::filesystem::path upload_file(const Context& context, const db::Resource& di
 
 Status ensure_upload_file(const Context& context, const db::Resource& disk) {
   const std::filesystem::path path = upload_file(context, disk);
-  const OpenFile file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (file.get() < 0) return file_error("make the upload");
   struct stat facts{};
   if (::fstat(file.get(), &facts) != 0) return file_error("look at the upload");
   const auto size = static_cast<off_t>(upload_bytes_of(disk));
   if (facts.st_size == size) return {};
   if (::ftruncate(file.get(), size) != 0 || ::fsync(file.get()) != 0) return file_error("make the upload");
-  const OpenFile folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const FileDescriptor folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || ::fsync(folder.get()) != 0) return file_error("make the upload");
   return {};
 }

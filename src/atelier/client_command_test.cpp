@@ -187,9 +187,9 @@ TEST_F(ClientCommand, DeletingWaitsAndWhatIsGoneIsMissing) {
 
 class ExportCommand : public ClientCommand {
  protected:
-  void export_answers(std::vector<json::object> statuses) {
+  void export_answers(const std::vector<json::object>& statuses) {
     sign_in();
-    service_.answer_with_operation("POST " + kAccount + "/saveImage", 202, std::move(statuses));
+    service_.answer_with_operation("POST " + kAccount + "/saveImage", 202, statuses);
   }
   const std::vector<std::string> export_ = {"template", "export", "english", "--name", "prepared"};
 

@@ -13,6 +13,7 @@
 
 #include "atelier/byte_ranges.h"
 #include "atelier/operation_progress.h"
+#include "base/file_descriptor.h"
 #include "base/text.h"
 
 namespace atelier::cli {
@@ -23,20 +24,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kPieceBytes = 8 << 20;
 constexpr std::size_t kPurposeLengthMax = 50;
 constexpr std::size_t kSignaturesMax = 5;  // how often an expired signed URL is replaced
-
-class OpenFile {
- public:
-  explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
-  ~OpenFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 Result<std::uint64_t> size_of(int descriptor) {
   struct stat facts{};
@@ -163,7 +150,7 @@ Result<std::string> upload_disk_name(const std::filesystem::path& file, std::str
 }
 
 Status upload_disk(Service& service, const DiskUpload& upload) {
-  const OpenFile file(::open(upload.file.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(upload.file.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return fail(errno_error(errno, "open " + upload.file.string()));
   const std::uint64_t size = TRY(size_of(file.get()));
   const auto disk = service.arm->get(upload.disk_id);

@@ -54,10 +54,8 @@ void print_message(const std::string& text) { fmt::print(stderr, "{}\n", text); 
 void set_command(CLI::App& sub, Program& program, const ClientOptions& options, ServiceCommand command) {
   sub.callback([&program, &options, command = std::move(command)] {
     program.run = [&program, &options, command]() -> Status {
-      Service service {
-        .arm = TRY(ArmClient::open(options))
-        , .options = options, .output = program.output
-      };
+      auto arm = TRY(ArmClient::open(options));
+      Service service{.arm = std::move(arm), .options = options, .output = program.output};
       return command(service);
     };
   });

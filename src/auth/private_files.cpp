@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/file_descriptor.h"
 #include "base/text.h"
 
 namespace atelier::auth {
@@ -14,21 +15,9 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
 
-// A file descriptor that closes itself.
-class File {
- public:
-  File(const std::filesystem::path& path, int flags, int mode = 0)
-      : descriptor_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
+FileDescriptor open_file(const std::filesystem::path& path, int flags, int mode = 0) {
+  return FileDescriptor(::open(path.c_str(), flags | O_CLOEXEC, mode));
+}
 
 Status write_all(int file, std::string_view text, const std::string& name) {
   while (!text.empty()) {
@@ -45,7 +34,7 @@ Status write_all(int file, std::string_view text, const std::string& name) {
 
 Result<std::optional<std::string>> read_file(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
-  const File file(path, O_RDONLY);
+  const FileDescriptor file = open_file(path, O_RDONLY);
   if (file.get() < 0 && errno == ENOENT) return std::nullopt;
   if (file.get() < 0) return fail(errno_error(errno, fmt::format("read {}", name)));
   std::string text;
@@ -65,7 +54,7 @@ Status write_file(const std::filesystem::path& path, std::string_view text, File
   const std::string name = path.filename().string();
   const std::filesystem::path temporary = path.string() + ".new-" + new_uuid();
   const auto write_temporary = [&]() -> Status {
-    const File file(temporary, O_WRONLY | O_CREAT | O_EXCL, static_cast<int>(mode));
+    const FileDescriptor file = open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, static_cast<int>(mode));
     if (file.get() < 0) return fail(errno_error(errno, fmt::format("create {}", name)));
     TRY(write_all(file.get(), text, name));
     if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno_error(errno, fmt::format("rename {}", name)));
@@ -76,7 +65,7 @@ Status write_file(const std::filesystem::path& path, std::string_view text, File
     ::unlink(temporary.c_str());
     return status;
   }
-  const File folder(path.parent_path(), O_RDONLY | O_DIRECTORY);
+  const FileDescriptor folder = open_file(path.parent_path(), O_RDONLY | O_DIRECTORY);
   if (folder.get() < 0 || ::fsync(folder.get()) != 0) return fail(errno_error(errno, fmt::format("keep {}", name)));
   return {};
 }

@@ -9,26 +9,10 @@
 #include <memory>
 
 #include "base/check.h"
+#include "base/file_descriptor.h"
 #include "base/text.h"
 
 namespace atelier::http {
-namespace {
-
-// An open file, closed with the last copy of the source that reads it: std::function wants copyable captures.
-class OpenFile {
- public:
-  explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
-  ~OpenFile() { ::close(descriptor_); }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-
-  int descriptor() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
-}  // namespace
 
 std::string_view find_header(const Headers& headers, std::string_view name) {
   const auto found =
@@ -79,7 +63,8 @@ Response Response::text(int status, std::string_view text, std::string_view cont
 Result<Response> Response::file(const std::filesystem::path& path, FileRange range) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return fail(errno_error(errno, "open a file"));
-  auto file = std::make_shared<OpenFile>(descriptor);
+  // Shared: closed with the last copy of the source that reads it, since std::function wants copyable captures.
+  auto file = std::make_shared<FileDescriptor>(descriptor);
   struct stat facts{};
   if (::fstat(descriptor, &facts) != 0) return fail(errno_error(errno, "look at a file"));
   if (!S_ISREG(facts.st_mode)) return fail(Code::kNotFound, "This is not a file.");
@@ -93,7 +78,7 @@ Result<Response> Response::file(const std::filesystem::path& path, FileRange ran
       .length = length,
       .read = [file, at = range.offset, left = length](std::span<std::byte> buffer) mutable -> Result<std::size_t> {
         const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer.size()));
-        const ssize_t got = ::pread(file->descriptor(), buffer.data(), wanted, static_cast<off_t>(at));
+        const ssize_t got = ::pread(file->get(), buffer.data(), wanted, static_cast<off_t>(at));
         if (got < 0) return fail(errno_error(errno, "read a file"));
         at += static_cast<std::uint64_t>(got);
         left -= static_cast<std::uint64_t>(got);

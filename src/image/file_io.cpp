@@ -7,19 +7,6 @@
 
 namespace atelier::image {
 
-FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
-  if (this != &other) {
-    close();
-    fd_ = std::exchange(other.fd_, -1);
-  }
-  return *this;
-}
-
-void FileDescriptor::close() {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
-
 Result<FileDescriptor> open_file(int at, const std::string& path, int flags, unsigned mode, std::string_view doing) {
   const int fd = ::openat(at, path.c_str(), flags | O_CLOEXEC, static_cast<mode_t>(mode));
   if (fd < 0) return fail(errno_error(errno, doing));

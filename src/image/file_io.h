@@ -8,27 +8,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "base/error.h"
+#include "base/file_descriptor.h"
 
 namespace atelier::image {
-
-// Owns an open file.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-  ~FileDescriptor() { close(); }
-
-  int get() const { return fd_; }
-  void close();
-
- private:
-  int fd_ = -1;
-};
 
 // Opens relative to the folder `at` (or AT_FDCWD); always close-on-exec. `doing` is for the error.
 Result<FileDescriptor> open_file(int at, const std::string& path, int flags, unsigned mode, std::string_view doing);

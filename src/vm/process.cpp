@@ -20,6 +20,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/file_descriptor.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -28,28 +29,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    reset();
-    fd_ = std::exchange(other.fd_, -1);
-    return *this;
-  }
-  ~Descriptor() { reset(); }
-  int get() const { return fd_; }
-  void reset() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
-
-Result<Descriptor> open_file(const std::filesystem::path& path, int flags) {
-  Descriptor file(::open(path.c_str(), flags | O_CLOEXEC, 0640));
+Result<FileDescriptor> open_file(const std::filesystem::path& path, int flags) {
+  FileDescriptor file(::open(path.c_str(), flags | O_CLOEXEC, 0640));
   if (file.get() < 0) return fail(errno_error(errno, "open a child's log or input"));
   return file;
 }
@@ -157,9 +138,9 @@ Result<pid_t> launch(const Command& command, std::array<int, 3> standard, Lifeti
   child.arguments = confined(command);
   for (std::string& argument : child.arguments) child.argument_pointers.push_back(argument.data());
   child.argument_pointers.push_back(nullptr);
-  std::array<Descriptor, 3> copies;  // above 2, so that one dup2 in the child does not close another's source
+  std::array<FileDescriptor, 3> copies;  // above 2, so that one dup2 in the child does not close another's source
   for (std::size_t i = 0; i < copies.size(); ++i) {
-    copies.at(i) = Descriptor(::fcntl(standard.at(i), F_DUPFD_CLOEXEC, 3));
+    copies.at(i) = FileDescriptor(::fcntl(standard.at(i), F_DUPFD_CLOEXEC, 3));
     if (copies.at(i).get() < 0) return fail(errno_error(errno, "duplicate a descriptor"));
     child.standard.at(i) = copies.at(i).get();
   }
@@ -168,8 +149,8 @@ Result<pid_t> launch(const Command& command, std::array<int, 3> standard, Lifeti
   child.parent = ::getpid();
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(errno_error(errno, "make a pipe"));
-  const Descriptor reader(ends[0]);
-  Descriptor writer(ends[1]);
+  const FileDescriptor reader(ends[0]);
+  FileDescriptor writer(ends[1]);
   child.failure_pipe = writer.get();
 
   pid_t pid = ::fork();
@@ -181,7 +162,7 @@ Result<pid_t> launch(const Command& command, std::array<int, 3> standard, Lifeti
     }
     run_child(child);
   }
-  writer.reset();
+  writer.close();
   bool started = true;
   if (lifetime == Lifetime::kDetached) {
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
@@ -211,15 +192,15 @@ bool drain(int fd, std::string& text, std::size_t bytes_max) {
 }
 
 // Reads both streams to their ends; false when the time is over first.
-bool collect(Descriptor& output, Descriptor& error, Finished& result, const RunOptions& options) {
+bool collect(FileDescriptor& output, FileDescriptor& error, Finished& result, const RunOptions& options) {
   const auto deadline = Clock::now() + options.timeout;
   while (output.get() >= 0 || error.get() >= 0) {
     std::array<pollfd, 2> polls = {pollfd{output.get(), POLLIN, 0}, pollfd{error.get(), POLLIN, 0}};
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return false;
     if (::poll(polls.data(), polls.size(), static_cast<int>(std::min<std::int64_t>(left, 1000))) < 0) continue;
-    if (polls[0].revents != 0 && !drain(output.get(), result.output, options.output_bytes_max)) output.reset();
-    if (polls[1].revents != 0 && !drain(error.get(), result.error, options.output_bytes_max)) error.reset();
+    if (polls[0].revents != 0 && !drain(output.get(), result.output, options.output_bytes_max)) output.close();
+    if (polls[1].revents != 0 && !drain(error.get(), result.error, options.output_bytes_max)) error.close();
   }
   return true;
 }
@@ -230,15 +211,15 @@ Result<Finished> run(const Command& command, const RunOptions& options) {
   std::array<int, 2> output_ends{};
   std::array<int, 2> error_ends{};
   if (::pipe2(output_ends.data(), O_CLOEXEC) != 0) return fail(errno_error(errno, "make a pipe"));
-  Descriptor output(output_ends[0]);
-  Descriptor output_writer(output_ends[1]);
+  FileDescriptor output(output_ends[0]);
+  FileDescriptor output_writer(output_ends[1]);
   if (::pipe2(error_ends.data(), O_CLOEXEC) != 0) return fail(errno_error(errno, "make a pipe"));
-  Descriptor error(error_ends[0]);
-  Descriptor error_writer(error_ends[1]);
-  Descriptor input = TRY(open_file("/dev/null", O_RDONLY));
+  FileDescriptor error(error_ends[0]);
+  FileDescriptor error_writer(error_ends[1]);
+  FileDescriptor input = TRY(open_file("/dev/null", O_RDONLY));
   const pid_t pid = TRY(launch(command, {input.get(), output_writer.get(), error_writer.get()}, Lifetime::kOurs));
-  output_writer.reset();
-  error_writer.reset();
+  output_writer.close();
+  error_writer.close();
 
   Finished result;
   const bool in_time = collect(output, error, result, options);
@@ -264,8 +245,8 @@ Result<std::string> run_ok(const Command& command, const RunOptions& options) {
 }
 
 Result<Child> Child::start(const Command& command, const std::filesystem::path& log) {
-  const Descriptor null = TRY(open_file("/dev/null", O_RDWR));
-  Descriptor error;
+  const FileDescriptor null = TRY(open_file("/dev/null", O_RDWR));
+  FileDescriptor error;
   if (!log.empty()) error = TRY(open_file(log, O_WRONLY | O_CREAT | O_APPEND));
   const int error_fd = error.get() >= 0 ? error.get() : null.get();
   return Child(TRY(launch(command, {null.get(), null.get(), error_fd}, Lifetime::kOurs)));
@@ -308,8 +289,8 @@ void Child::end() {
 }
 
 Result<pid_t> start_detached(const Command& command, const std::filesystem::path& log) {
-  const Descriptor null = TRY(open_file("/dev/null", O_RDWR));
-  Descriptor error;
+  const FileDescriptor null = TRY(open_file("/dev/null", O_RDWR));
+  FileDescriptor error;
   if (!log.empty()) error = TRY(open_file(log, O_WRONLY | O_CREAT | O_APPEND));
   const int error_fd = error.get() >= 0 ? error.get() : null.get();
   return launch(command, {null.get(), null.get(), error_fd}, Lifetime::kDetached);
