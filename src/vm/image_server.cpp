@@ -22,7 +22,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kPoll = std::chrono::milliseconds(10);
-constexpr int kStartAttempts = 3;  // nbdkit was seen to end silently right after its start
 
 // Held while one process of several starts or ends the server.
 class LockFile {
@@ -138,10 +137,8 @@ Result<pid_t> ImageServer::launch(const std::vector<std::string>& arguments) {
   std::error_code ignored;
   while (!std::filesystem::exists(options_.pid_file, ignored)) {  // nbdkit writes it once it listens
     if (!process_facts(pid)) {
-      log::error("the image server {}, process {}, ended at once; see {}", options_.socket.string(), pid,
-                 options_.log_file.string());
-      std::filesystem::remove(options_.socket, ignored);
-      return 0;
+      log::error("the image server {} ended at once; see {}", options_.socket.string(), options_.log_file.string());
+      return fail(Code::kUnavailable, "The image server did not start; the server's log says why.");
     }
     if (Clock::now() > deadline) {
       ::kill(pid, SIGKILL);
@@ -167,9 +164,7 @@ Status ImageServer::start_locked() {
   std::filesystem::remove(options_.socket, ignored);  // nbdkit does not replace a dead one
   std::filesystem::remove(options_.pid_file, ignored);
 
-  pid_t pid = TRY(launch(ours));
-  for (int attempt = 1; pid == 0 && attempt < kStartAttempts; ++attempt) pid = TRY(launch(ours));
-  if (pid == 0) return fail(Code::kUnavailable, "The image server did not start; the server's log says why.");
+  const pid_t pid = TRY(launch(ours));
   // QEMU runs as another user; whoever may enter the folder may read the images.
   if (::chmod(options_.socket.c_str(), 0666) != 0)
     return fail(errno_error(errno, "open the image server's socket to QEMU"));

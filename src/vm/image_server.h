@@ -58,7 +58,7 @@ class ImageServer {
  private:
   explicit ImageServer(Options options);
   std::vector<std::string> command() const;
-  // The process's number once it listens; 0 when it ended before that.
+  // The process's number, once it listens.
   Result<pid_t> launch(const std::vector<std::string>& arguments);
   Status start_locked();
   void watch(const std::stop_token& stop);

@@ -157,8 +157,11 @@ Result<pid_t> launch(const Command& command, std::array<int, 3> standard, Lifeti
   if (pid < 0) return fail(errno_error(errno, "start a process"));
   if (pid == 0) {
     if (lifetime == Lifetime::kDetached) {
+      const pid_t first = ::getpid();
       const pid_t second = ::fork();  // the first one ends at once, so that init inherits the second
       if (second != 0) ::_exit(second < 0 ? 126 : 0);
+      // A program may ask to be ended with its parent, as nbdkit does: init has to be that before it runs.
+      while (::getppid() == first) ::usleep(200);
     }
     run_child(child);
   }
