@@ -25,6 +25,8 @@ class Cutter {
 
   // `grain`: the next kGrainBytes of the disk, or fewer where the disk ends.
   Step step(std::span<const std::byte> grain);
+  // Is nothing of a chunk pending? Then what comes next is cut as at the segment's beginning.
+  bool at_boundary() const { return chunk_bytes_ == 0; }
   // At the end of a segment, and before anything else that ends a chunk from outside (a known hole).
   void reset() { chunk_bytes_ = 0; }
 

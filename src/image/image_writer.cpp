@@ -56,7 +56,9 @@ class ImageWriter::Pipeline {
   Status append_data(std::span<const std::byte> bytes);
   Status append_hole(std::uint64_t bytes);
   Status append_known_segment(std::size_t index, const Digest& segment);
+  Status append_known_chunk(const Digest& id, std::uint32_t bytes);
   Result<ImageRecord> finish();
+  bool at_chunk_boundary() const { return partial_bytes_ == 0 && cutter_.at_boundary(); }
   std::uint64_t position() const { return position_; }
   Progress counts() const { return tree_.counts(); }
 
@@ -312,6 +314,18 @@ Status ImageWriter::Pipeline::append_known_segment(std::size_t index, const Dige
       {.kind = Piece::Kind::kSegment, .disk_bytes = bytes, .id = segment, .data_bytes = known.data_bytes()});
 }
 
+Status ImageWriter::Pipeline::append_known_chunk(const Digest& id, std::uint32_t bytes) {
+  TRY(check_room(bytes));
+  const std::uint64_t end = position_ + bytes;
+  const bool ends_on_edge = end % kGrainBytes == 0 || end == disk_bytes_;
+  if (!at_chunk_boundary() || id.is_zero() || bytes == 0 || bytes > kDataChunkBytesMax || !ends_on_edge ||
+      position_ / kSegmentBytes != (end - 1) / kSegmentBytes) {
+    return fail(Code::kInvalidArgument, fmt::format("No chunk of {} bytes can stand at {}.", bytes, position_));
+  }
+  position_ = end;
+  return add_piece({.kind = Piece::Kind::kKnownChunk, .disk_bytes = bytes, .id = id});
+}
+
 Result<ImageRecord> ImageWriter::Pipeline::finish() {
   TRY(check_room(0));
   if (position_ != disk_bytes_) {
@@ -354,6 +368,10 @@ Status ImageWriter::append_hole(std::uint64_t bytes) { return pipeline_->append_
 Status ImageWriter::append_known_segment(std::size_t index, const Digest& segment) {
   return pipeline_->append_known_segment(index, segment);
 }
+Status ImageWriter::append_known_chunk(const Digest& id, std::uint32_t bytes) {
+  return pipeline_->append_known_chunk(id, bytes);
+}
+bool ImageWriter::at_chunk_boundary() const { return pipeline_->at_chunk_boundary(); }
 std::uint64_t ImageWriter::position() const { return pipeline_->position(); }
 Progress ImageWriter::counts() const { return pipeline_->counts(); }
 Result<ImageRecord> ImageWriter::finish() { return pipeline_->finish(); }

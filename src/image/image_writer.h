@@ -43,7 +43,13 @@ class ImageWriter {
   // The next segment is the one that `segment` names, as in another image of this store. The position must be where
   // segment `index` begins. kNotFound when the store lacks the segment or a chunk of it: append its bytes instead.
   Status append_known_segment(std::size_t index, const Digest& segment);
+  // The next `bytes` bytes are this chunk of the store, whose cut the caller knows to be the one that the bytes would
+  // get here. Only where at_chunk_boundary(); it must not cross a segment's end (else kInvalidArgument). The caller has
+  // found the chunk in the store (Store::has_whole_segment of a segment that names it); it is not looked up again.
+  Status append_known_chunk(const Digest& id, std::uint32_t bytes);
 
+  // Is all that was appended cut, so that the next byte begins a chunk or a hole?
+  bool at_chunk_boundary() const;
   // Where the next byte goes.
   std::uint64_t position() const;
   // How far the work is; bytes_done follows position() at a distance. Any thread.

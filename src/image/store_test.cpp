@@ -121,6 +121,36 @@ TEST_F(StoreTest, TakesSegmentsOverWithTheRootOfAFullScan) {
   EXPECT_EQ(read_disk(*store_, taken_over.root).value(), disk);
 }
 
+TEST_F(StoreTest, TakesOverAChunkUnreadOnlyWhereAChunkMayBegin) {
+  const Disk disk = random_disk(8, 2u << 20);
+  const auto parent = write_disk(*store_, disk).value();
+  const Segment segment = read_segment(*store_, segments_of(*store_, parent.root).value().front(), disk.size()).value();
+  const auto writer = ImageWriter::begin(*store_, disk.size(), {}).value();
+  for (std::size_t i = 0; i < segment.entries.size(); ++i) {
+    const SegmentEntry& entry = segment.entries[i];
+    if (entry.is_hole()) {
+      ASSERT_OK(writer->append_hole(entry.bytes));
+    } else if (i % 3 != 0) {
+      ASSERT_OK(writer->append_known_chunk(entry.chunk, entry.bytes));
+    } else {
+      const auto bytes = std::span(disk).subspan(writer->position(), entry.bytes);
+      ASSERT_OK(writer->append_data(bytes.first(1000)));
+      EXPECT_FALSE(writer->at_chunk_boundary());
+      EXPECT_EQ(writer->append_known_chunk(entry.chunk, entry.bytes).error().code(), Code::kInvalidArgument);
+      ASSERT_OK(writer->append_data(bytes.subspan(1000)));
+    }
+  }
+  EXPECT_EQ(writer->finish().value(), parent);
+
+  const auto refusing = ImageWriter::begin(*store_, 2 * kSegmentBytes, {}).value();
+  const Digest chunk = sha256({});
+  EXPECT_FALSE(refusing->append_known_chunk(chunk, 0).has_value());
+  EXPECT_FALSE(refusing->append_known_chunk(chunk, 5000).has_value()) << "ends inside a grain";
+  EXPECT_FALSE(refusing->append_known_chunk(chunk, kDataChunkBytesMax + kGrainBytes).has_value());
+  ASSERT_OK(refusing->append_hole(kSegmentBytes - kGrainBytes));
+  EXPECT_FALSE(refusing->append_known_chunk(chunk, 2 * kGrainBytes).has_value()) << "crosses a segment's end";
+}
+
 TEST_F(StoreTest, RefusesWhatDoesNotMakeADisk) {
   EXPECT_EQ(ImageWriter::begin(*store_, 0, {}).error().code(), Code::kInvalidArgument);
   EXPECT_EQ(ImageWriter::begin(*store_, kDiskBytesMax + 1, {}).error().code(), Code::kTooLarge);

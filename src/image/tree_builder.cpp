@@ -28,6 +28,10 @@ Status TreeBuilder::add_piece(const Batch& batch, const Piece& piece) {
       bytes_known_ += piece.data_bytes;
       bytes_done_ += piece.disk_bytes;
       return {};
+    case Piece::Kind::kKnownChunk:
+      segment_.add_chunk(piece.id, static_cast<std::uint32_t>(piece.disk_bytes));
+      bytes_known_ += piece.disk_bytes;
+      return advance(piece.disk_bytes);
     case Piece::Kind::kChunk:
       break;
   }

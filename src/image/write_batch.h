@@ -17,12 +17,12 @@ namespace atelier::image {
 
 // A stretch of the disk, in order. What each stage adds is named.
 struct Piece {
-  enum class Kind { kChunk, kHole, kSegment };
+  enum class Kind { kChunk, kHole, kSegment, kKnownChunk };
   // Cutting:
   Kind kind = Kind::kHole;
   std::uint64_t disk_bytes = 0;
   std::size_t plain_at = 0;  // chunk: where its bytes begin in Batch::plain
-  // Hashing; for a segment that is taken over: its digest, from the start.
+  // Hashing; for a segment or chunk that is taken over: its digest, from the start.
   Digest id;
   // Looking up: chunk: it must be stored.
   bool is_new = false;
