@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "image/sha256_lanes.h"
 
 namespace atelier::image {
 namespace {
@@ -52,6 +53,13 @@ Digest sha256(std::span<const std::byte> bytes) {
   begin(context.get());
   CHECK(EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1);
   return end(context.get());
+}
+
+void sha256_each(std::span<const std::span<const std::byte>> inputs, std::span<Digest> digests) {
+  CHECK(inputs.size() == digests.size());
+  // OpenSSL is as fast for a single input.
+  if (inputs.size() > 1 && has_sha256_lanes()) return sha256_in_lanes(inputs, digests);
+  for (std::size_t i = 0; i < inputs.size(); ++i) digests[i] = sha256(inputs[i]);
 }
 
 struct Sha256::State {

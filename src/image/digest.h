@@ -40,6 +40,11 @@ struct DigestHash {
 // The digest of `bytes`. Any thread; each thread keeps one context of its own.
 Digest sha256(std::span<const std::byte> bytes);
 
+// digests[i] becomes the digest of inputs[i]; both have the same length. Many inputs at once are hashed nearly twice as
+// fast on one core as one after the other (sha256_lanes.h): pass a batch of chunks, and a pack with its chunks, in one
+// call. Where the processor has no SHA instructions it is the same as sha256() on each. Any thread.
+void sha256_each(std::span<const std::span<const std::byte>> inputs, std::span<Digest> digests);
+
 // The digest of bytes that come in pieces. One thread at a time.
 class Sha256 {
  public:
