@@ -18,7 +18,7 @@
 #include "image/restore.h"
 #include "image/store.h"
 #include "image/verify.h"
-#include "vm/overlay.h"
+#include "vm/file_export.h"
 
 namespace atelier::cli {
 namespace {

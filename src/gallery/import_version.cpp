@@ -9,7 +9,7 @@
 #include "db/database.h"
 #include "image/capture.h"
 #include "image/inspect.h"
-#include "vm/overlay.h"
+#include "vm/file_export.h"
 
 namespace atelier::gallery::import_version {
 namespace {

@@ -9,20 +9,15 @@
 #include <cctype>
 #include <cerrno>
 #include <fstream>
-#include <iterator>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/json.h"
-#include "base/log.h"
 #include "vm/process.h"
 
 namespace atelier::vm {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 std::string percent_encode(std::string_view text) {
   std::string encoded;
@@ -58,7 +53,7 @@ std::uint64_t qcow2_disk_bytes(const std::filesystem::path& path) {
   return bytes;
 }
 
-constexpr const char* kNode = "disk";  // the disk's node in QEMU, and its export's name
+constexpr const char* kNode = "disk";  // in QEMU
 
 json::object file_node(const std::string& path) {
   return {{"driver", "file"}, {"filename", path}, {"read-only", true}};
@@ -86,25 +81,6 @@ std::vector<std::string> overlay_nodes(const OverlayDisk& disk) {
   return arguments;
 }
 
-std::vector<std::string> file_nodes(FileFormat format) {
-  json::object node = {{"node-name", kNode}, {"read-only", true}, {"file", file_node(kConfinedFile)}};
-  if (format == FileFormat::kRaw) {
-    node["driver"] = "raw";
-  } else {
-    node["driver"] = "qcow2";
-    node["backing"] = nullptr;
-  }
-  return node_argument(node);
-}
-
-// Last lines of a tool's log.
-std::string read_tail(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  constexpr std::size_t kTail = 2000;
-  return text.size() > kTail ? text.substr(text.size() - kTail) : text;
-}
-
 }  // namespace
 
 std::string NbdDisk::uri() const {
@@ -130,97 +106,18 @@ Status create_overlay(const OverlayDisk& disk) {
   return sync_path(disk.path.parent_path(), O_RDONLY | O_DIRECTORY);
 }
 
-struct DiskExport::Running {
-  Running(Child process, std::filesystem::path private_folder, std::string socket_uri)
-      : child(std::move(process)), folder(std::move(private_folder)), uri(std::move(socket_uri)) {}
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  ~Running() {
-    child.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
-  }
-
-  std::optional<Child> child;
-  std::filesystem::path folder;
-  std::string uri;
-};
-
-DiskExport::DiskExport(std::unique_ptr<Running> running) : running_(std::move(running)) {}
-DiskExport::DiskExport(DiskExport&&) noexcept = default;
-DiskExport& DiskExport::operator=(DiskExport&&) noexcept = default;
-DiskExport::~DiskExport() = default;
-std::string DiskExport::uri() const { return running_->uri; }
-
-namespace {
-
-struct Server {
-  std::vector<std::string> nodes;  // arguments that describe the disk
-  unsigned connections_max;
-  std::optional<Confinement> confinement;  // its writable folder is set here
-  std::chrono::milliseconds start_timeout;
-};
-
-Error start_failure(const std::string& complaint) {
-  log::error("qemu-storage-daemon did not start: {}", complaint);
-  if (complaint.find("Failed to get") != std::string::npos && complaint.find("lock") != std::string::npos) {
-    return {Code::kFailedPrecondition, "The disk is in use. Stop the virtual machine first."};
-  }
-  if (complaint.find("Failed to connect") != std::string::npos) {
-    return {Code::kUnavailable, "The image server of the disk does not answer."};
-  }
-  return {Code::kInvalidArgument, "The disk cannot be read in the format it should have."};
-}
-
-Result<DiskExport> serve(Server server) {
-  const std::filesystem::path folder = TRY(make_private_folder());
-  const auto socket = folder / "nbd.sock";
-  const bool confined = server.confinement.has_value();
-  const std::string inside = confined ? kConfinedFolder : folder.string();
-  if (confined) server.confinement->writable_folder = folder;
-  std::vector<std::string> arguments = {"qemu-storage-daemon", "--pidfile", inside + "/pid"};
-  arguments.insert(arguments.end(), server.nodes.begin(), server.nodes.end());
-  const json::object listener = {{"addr", {{"type", "unix"}, {"path", inside + "/nbd.sock"}}},
-                                 {"max-connections", server.connections_max}};
-  const json::object exported = {{"type", "nbd"}, {"id", "export"},    {"node-name", kNode},
-                                 {"name", kNode}, {"writable", false}, {"allocation-depth", true}};
-  arguments.insert(arguments.end(), {"--nbd-server", to_text(listener), "--export", to_text(exported)});
-
-  auto started = Child::start({.arguments = std::move(arguments), .confinement = server.confinement}, folder / "log");
-  if (!started) {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
-    return fail(std::move(started).error());
-  }
-  auto running = std::make_unique<DiskExport::Running>(std::move(*started), folder,
-                                                       NbdDisk{.socket = socket.string(), .export_name = kNode}.uri());
-  const auto deadline = Clock::now() + server.start_timeout;
-  std::error_code ignored;
-  while (!std::filesystem::exists(folder / "pid", ignored)) {  // written once it listens
-    if (running->child->exit_code()) return fail(start_failure(read_tail(folder / "log")));
-    if (Clock::now() > deadline) return fail(Code::kUnavailable, "The disk was not opened in time.");
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return DiskExport(std::move(running));
-}
-
-}  // namespace
-
 Result<DiskExport> export_overlay(const OverlayDisk& disk, const ExportOptions& options) {
-  return serve({.nodes = overlay_nodes(disk),
-                .connections_max = options.connections_max,
-                .confinement = {},
-                .start_timeout = options.start_timeout});
-}
-
-Result<DiskExport> export_file(const std::filesystem::path& path, FileFormat format, const ConfineOptions& options) {
-  return serve({.nodes = file_nodes(format),
-                .connections_max = options.connections_max,
-                .confinement = Confinement{.read_only_file = path,
-                                           .writable_folder = {},
-                                           .memory_bytes_max = options.memory_bytes_max,
-                                           .cpu_time_max = options.cpu_time_max},
-                .start_timeout = options.start_timeout});
+  const auto command = [&](const std::string& folder) {
+    std::vector<std::string> arguments = {"qemu-storage-daemon", "--pidfile", folder + "/pid"};
+    for (std::string& node : overlay_nodes(disk)) arguments.push_back(std::move(node));
+    const json::object listener = {{"addr", {{"type", "unix"}, {"path", folder + "/nbd.sock"}}},
+                                   {"max-connections", options.connections_max}};
+    const json::object exported = {{"type", "nbd"},       {"id", "export"},    {"node-name", kNode},
+                                   {"name", kExportName}, {"writable", false}, {"allocation-depth", true}};
+    arguments.insert(arguments.end(), {"--nbd-server", to_text(listener), "--export", to_text(exported)});
+    return arguments;
+  };
+  return serve_disk({.command = command, .confinement = {}, .start_timeout = options.start_timeout});
 }
 
 }  // namespace atelier::vm

@@ -131,49 +131,5 @@ TEST_F(OverlayTest, TheServerEndsWithTheExport) {
   EXPECT_NE(tool({"nbdinfo", "--size", uri})->exit_code, 0);
 }
 
-TEST_F(OverlayTest, AnUploadedFileIsServedInItsFormat) {
-  const auto raw = export_file(folder_ / "disks" / "base", FileFormat::kRaw);
-  ASSERT_TRUE(raw.has_value()) << raw.error().message();
-  EXPECT_EQ(tool({"nbdinfo", "--size", raw->uri()})->output, std::to_string(8 * kMiB) + "\n");
-  const auto file = (folder_ / "upload.qcow2").string();
-  ASSERT_EQ(tool({"qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", (folder_ / "disks" / "base").string(), file})
-                ->exit_code,
-            0);
-  const auto qcow2 = export_file(file, FileFormat::kQcow2);
-  ASSERT_TRUE(qcow2.has_value()) << qcow2.error().message();
-  EXPECT_EQ(tool({"nbdinfo", "--size", qcow2->uri()})->output, std::to_string(8 * kMiB) + "\n");
-  EXPECT_EQ(tool({"nbdcopy", qcow2->uri(), (folder_ / "copy").string()})->exit_code, 0);
-  EXPECT_EQ(tool({"cmp", (folder_ / "copy").string(), (folder_ / "disks" / "base").string()})->exit_code, 0);
-}
-
-TEST_F(OverlayTest, AnUploadedFileThatIsNoQcow2IsRefused) {
-  const auto disk = export_file(folder_ / "disks" / "base", FileFormat::kQcow2);
-  ASSERT_FALSE(disk.has_value());
-  EXPECT_EQ(disk.error().code(), Code::kInvalidArgument);
-}
-
-TEST_F(OverlayTest, AnUploadedFilesBackingFileIsNotRead) {
-  const auto secret = (folder_ / "secret").string();
-  std::ofstream(secret) << std::string(kMiB, 's');
-  const auto file = (folder_ / "upload.qcow2").string();
-  ASSERT_EQ(tool({"qemu-img", "create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", file})->exit_code, 0);
-  const auto disk = export_file(file, FileFormat::kQcow2);
-  ASSERT_TRUE(disk.has_value()) << disk.error().message();
-  ASSERT_EQ(tool({"nbdcopy", disk->uri(), (folder_ / "copy").string()})->exit_code, 0);
-  std::ifstream copy(folder_ / "copy", std::ios::binary);
-  EXPECT_EQ(copy.get(), 0);
-}
-
-TEST_F(OverlayTest, AnUploadedFilesDataFileIsNotRead) {
-  const auto secret = (folder_ / "secret").string();
-  std::ofstream(secret) << std::string(kMiB, 's');
-  const auto file = (folder_ / "upload.qcow2").string();
-  ASSERT_EQ(
-      tool({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file=" + secret + ",data_file_raw=on", file, "1M"})
-          ->exit_code,
-      0);
-  EXPECT_FALSE(export_file(file, FileFormat::kQcow2).has_value());
-}
-
 }  // namespace
 }  // namespace atelier::vm
