@@ -13,6 +13,7 @@
 #include "base/task_context.h"
 #include "base/text.h"
 #include "image/capture.h"
+#include "image/file_capture.h"
 #include "image/image_record.h"
 #include "image/inspect.h"
 #include "image/restore.h"

@@ -1,12 +1,6 @@
 #include "image/capture.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -15,7 +9,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "image/file_io.h"
 #include "image/geometry.h"
 #include "image/image_writer.h"
 #include "image/nbd_source.h"
@@ -159,34 +152,6 @@ class Capture {
   std::uint64_t bytes_read_ = 0;
 };
 
-Result<ImageRecord> commit(ImageWriter& writer, std::uint64_t disk_bytes, TaskContext& task) {
-  TRY(task.check());
-  Progress progress = writer.counts();
-  progress.phase = "Committing";
-  progress.bytes_total = disk_bytes;
-  task.report(progress);
-  ImageRecord record = TRY(writer.finish());
-  progress = writer.counts();
-  progress.phase = "Committing";
-  progress.bytes_done = disk_bytes;
-  progress.bytes_total = disk_bytes;
-  task.report(progress);
-  return record;
-}
-
-// The next stretch of data at or after `offset`, up to the end of the file.
-Result<SourceRange> next_data(int fd, std::uint64_t offset, std::uint64_t file_bytes) {
-  const off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
-  if (data < 0 && errno == ENXIO) return SourceRange{file_bytes, 0};
-  // A file system that does not know holes says so with EINVAL: then all is data.
-  if (data < 0 && errno == EINVAL) return SourceRange{offset, file_bytes - offset};
-  if (data < 0) return fail(errno_error(errno, "find the disk file's data"));
-  const off_t hole = ::lseek(fd, data, SEEK_HOLE);
-  if (hole < 0) return fail(errno_error(errno, "find the disk file's holes"));
-  const auto start = std::min(static_cast<std::uint64_t>(data), file_bytes);
-  return SourceRange{start, std::min(static_cast<std::uint64_t>(hole), file_bytes) - start};
-}
-
 }  // namespace
 
 Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, TaskContext& task) {
@@ -198,43 +163,8 @@ Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, 
       TRY(ImageWriter::begin(store, source->disk_bytes(), {.label = options.label, .threads = options.threads}));
   Capture capture(*source, parent, *writer, task);
   TRY(capture.run());
-  ImageRecord record = TRY(commit(*writer, source->disk_bytes(), task));
+  ImageRecord record = TRY(writer->finish(task));
   return CaptureResult{std::move(record), capture.bytes_read()};
-}
-
-Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path& path,
-                                       const FileCaptureOptions& options, TaskContext& task) {
-  const FileDescriptor file =
-      TRY(open_file(AT_FDCWD, path.string(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, "open the disk file"));
-  struct stat status{};
-  if (::fstat(file.get(), &status) != 0) return fail(errno_error(errno, "look at the disk file"));
-  const auto file_bytes = static_cast<std::uint64_t>(status.st_size);
-  if (!S_ISREG(status.st_mode) || file_bytes == 0 || file_bytes % 512 != 0) {
-    return fail(Code::kInvalidArgument, "A raw disk file has a multiple of 512 bytes, and some.");
-  }
-  const auto writer = TRY(ImageWriter::begin(store, file_bytes, {.label = options.label, .threads = options.threads}));
-  std::vector<std::byte> buffer(1U << 20);
-  std::uint64_t bytes_read = 0;
-  while (writer->position() < file_bytes) {
-    const SourceRange data = TRY(next_data(file.get(), writer->position(), file_bytes));
-    if (data.offset > writer->position()) TRY(writer->append_hole(data.offset - writer->position()));
-    const std::uint64_t end = data.offset + data.bytes;
-    while (writer->position() < end) {
-      TRY(task.check());
-      const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - writer->position()));
-      const auto piece = std::span(buffer).first(wanted);
-      const std::size_t count = TRY(read_at(file.get(), writer->position(), piece, "read the disk file"));
-      if (count == 0) return fail(Code::kConflict, "The disk file shrank while it was read.");
-      TRY(writer->append_data(piece.first(count)));
-      bytes_read += count;
-      Progress progress = writer->counts();
-      progress.phase = "Reading";
-      progress.bytes_total = file_bytes;
-      task.report(progress);
-    }
-  }
-  ImageRecord record = TRY(commit(*writer, file_bytes, task));
-  return CaptureResult{std::move(record), bytes_read};
 }
 
 }  // namespace atelier::image

@@ -1,8 +1,7 @@
-// A disk becomes an image: from an NBD server, or from a raw file.
+// A disk becomes an image: from an NBD server. From a raw file: file_capture.h.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -36,15 +35,5 @@ struct CaptureResult {
 // of a stop, leaving no image. May be started again from the top at any time: what is in the store already is not
 // stored twice. Memory: under 256 MiB.
 Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, TaskContext& task);
-
-struct FileCaptureOptions {
-  std::string label{};
-  unsigned threads = 0;
-};
-
-// The same for a raw disk file, whose holes are passed over. Give it only files that inspect_disk_file() found to be
-// raw. kInvalidArgument unless the size is a multiple of 512 bytes.
-Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path& path,
-                                       const FileCaptureOptions& options, TaskContext& task);
 
 }  // namespace atelier::image

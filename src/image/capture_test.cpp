@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "image/disk_server_test_parts.h"
+#include "image/file_capture.h"
 #include "image/geometry.h"
 #include "image/image_record.h"
 #include "image/restore.h"

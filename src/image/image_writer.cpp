@@ -376,4 +376,17 @@ std::uint64_t ImageWriter::position() const { return pipeline_->position(); }
 Progress ImageWriter::counts() const { return pipeline_->counts(); }
 Result<ImageRecord> ImageWriter::finish() { return pipeline_->finish(); }
 
+Result<ImageRecord> ImageWriter::finish(TaskContext& task) {
+  TRY(task.check());
+  const auto report = [&] {
+    Progress progress = counts();
+    progress.phase = "Committing";
+    task.report(progress);
+  };
+  report();
+  ImageRecord record = TRY(finish());
+  report();
+  return record;
+}
+
 }  // namespace atelier::image

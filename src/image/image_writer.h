@@ -58,6 +58,9 @@ class ImageWriter {
   // Makes everything durable and then the image exist: packs, then index, then the record. Exactly disk_bytes must have
   // been appended (else kInvalidArgument). No call may follow.
   Result<ImageRecord> finish();
+  // The same for a job: asks `task` before whether to stop (kCanceled), and reports phase "Committing" before and
+  // after.
+  Result<ImageRecord> finish(TaskContext& task);
 
  private:
   class Pipeline;

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/json.h"
-#include "image/capture.h"
 #include "image/disk_server_test_parts.h"
+#include "image/file_capture.h"
 #include "image/geometry.h"
 
 namespace atelier::image {
