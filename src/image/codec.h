@@ -34,6 +34,25 @@ StoredChunk encode_chunk(std::span<const std::byte> plain);
 Result<std::vector<std::byte>> decode_chunk(const Digest& id, Codec codec, std::uint32_t plain_bytes,
                                             std::span<const std::byte> stored);
 
+// A stored chunk, and the caller's room for its plain bytes: exactly as many as the chunk has.
+struct ChunkToDecode {
+  Digest id;
+  Codec codec = Codec::kRaw;
+  std::span<const std::byte> stored;
+  std::span<std::byte> plain;
+};
+
+// decode_chunk() into the caller's memory. After kDataLoss `plain` is all zero: wrong bytes are never handed out.
+Status decode_chunk_into(const ChunkToDecode& chunk);
+// The same for many chunks, whose digests are checked together (sha256_each): the fastest way to read. wrong[i] says
+// whether chunks[i] is not that chunk; its `plain` is then all zero. Gives the number of wrong ones.
+std::size_t decode_chunks(std::span<const ChunkToDecode> chunks, std::vector<bool>& wrong);
+// Decodes and checks nothing but the length: false when `stored` does not give exactly plain.size() bytes. Only for a
+// caller that checks the digest itself before anyone else sees the bytes.
+bool decode_unchecked(Codec codec, std::span<const std::byte> stored, std::span<std::byte> plain);
+// The error for a chunk that decode_chunks() found wrong.
+Error wrong_chunk(const Digest& id);
+
 // The checksum of stored bytes in pack footers: XXH3, 64 bits, seed 0.
 std::uint64_t checksum(std::span<const std::byte> bytes);
 
