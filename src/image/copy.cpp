@@ -37,7 +37,7 @@ class ImageCopy {
     arrived.created_at = now();
     arrived.new_bytes = progress_.bytes_new;
     arrived.stored_bytes = result_.bytes_sent;
-    TRY(commit_image(to_, arrived));
+    TRY(commit_image(to_, arrived, packs_.begun_at()));
     return result_;
   }
 

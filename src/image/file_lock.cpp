@@ -8,19 +8,26 @@
 
 namespace atelier::image {
 
-Result<std::unique_ptr<FileLock>> FileLock::acquire(const std::filesystem::path& file, std::chrono::milliseconds wait) {
-  constexpr std::string_view kDoing = "open the store's lock";
+constexpr std::string_view kDoing = "take the store's lock";
+
+Result<std::unique_ptr<FileLock>> FileLock::acquire(const std::filesystem::path& file, Kind kind,
+                                                    std::chrono::milliseconds wait) {
   FileDescriptor descriptor = TRY(open_file(AT_FDCWD, file.string(), O_RDWR | O_CREAT, 0644, kDoing));
+  const int operation = kind == Kind::kExclusive ? LOCK_EX : LOCK_SH;
   const auto deadline = std::chrono::steady_clock::now() + wait;
-  while (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
+  while (::flock(descriptor.get(), operation | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return fail(errno_error(errno, kDoing));
     if (std::chrono::steady_clock::now() >= deadline) {
-      return fail(Code::kConflict,
-                  "The store is open for writing somewhere else. Stop the other writer, or let it do the work.");
+      return fail(Code::kConflict, "The store is busy with another's work. Let that end, then try again.");
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return std::unique_ptr<FileLock>(new FileLock(std::move(descriptor)));
+}
+
+Status FileLock::share() {
+  if (::flock(file_.get(), LOCK_SH) != 0) return fail(errno_error(errno, kDoing));
+  return {};
 }
 
 }  // namespace atelier::image

@@ -1,4 +1,4 @@
-// An exclusive lock between processes, held as long as the object lives. The kernel frees it when its process dies.
+// A lock between processes, held as long as the object lives. The kernel frees it when its process dies.
 #pragma once
 
 #include <chrono>
@@ -10,11 +10,17 @@
 
 namespace atelier::image {
 
+// One thread at a time.
 class FileLock {
  public:
-  // Makes the file if it is absent. Waits up to `wait` for another holder, in this process or another, then fails with
-  // kConflict.
-  static Result<std::unique_ptr<FileLock>> acquire(const std::filesystem::path& file, std::chrono::milliseconds wait);
+  enum class Kind { kShared, kExclusive };
+
+  // Makes the file if it is absent. Waits up to `wait` for holders that stand in the way, in this process or another,
+  // then fails with kConflict.
+  static Result<std::unique_ptr<FileLock>> acquire(const std::filesystem::path& file, Kind kind,
+                                                   std::chrono::milliseconds wait);
+  // From exclusive to shared: others may come in, and for a moment nobody may hold it.
+  Status share();
 
  private:
   explicit FileLock(FileDescriptor file) : file_(std::move(file)) {}

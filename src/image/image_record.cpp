@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "image/geometry.h"
+#include "image/quarantine.h"
 
 namespace atelier::image {
 namespace {
@@ -84,7 +85,10 @@ Result<std::vector<ImageRecord>> list_images(Store& store) {
 
 Status remove_image(Store& store, const Digest& root) { return store.bucket().erase(record_name(root)); }
 
-Result<ImageRecord> commit_image(Store& store, const ImageRecord& record) {
+Result<ImageRecord> commit_image(Store& store, const ImageRecord& record, std::uint64_t begun_at) {
+  const auto lock = TRY_DURING(store.lock_commits(FileLock::Kind::kShared), "commit the image");
+  const auto trash = TRY_DURING(follow_sweeps(store), "commit the image");
+  if (trash->generation != begun_at) TRY_DURING(require_whole_tree(store, record.root), "commit the image");
   const std::string text = encode_record(record);
   const Status made = store.bucket().put(record_name(record.root), std::as_bytes(std::span(text)));
   if (made) return record;

@@ -37,8 +37,10 @@ Result<std::optional<ImageRecord>> find_image(Store& store, const Digest& root);
 Status remove_image(Store& store, const Digest& root);
 
 // Makes the image exist. Only for writers whose bytes are durable and indexed. When it exists already the record that
-// is there stays, and is what this gives.
-Result<ImageRecord> commit_image(Store& store, const ImageRecord& record);
+// is there stays, and is what this gives. `begun_at` is the index's generation from before the writer first asked what
+// the store has: when there was a sweep since, everything is looked for again, and kDataLoss says that some of it is
+// gone.
+Result<ImageRecord> commit_image(Store& store, const ImageRecord& record, std::uint64_t begun_at);
 
 // The record's text; see docs/formats/store-1.md.
 std::string encode_record(const ImageRecord& record);

@@ -338,13 +338,14 @@ Result<ImageRecord> ImageWriter::Pipeline::finish() {
   join();
   TRY(status());
   const Digest root = TRY(tree_.finish());
-  return commit_image(store_, {.root = root,
-                               .disk_bytes = disk_bytes_,
-                               .data_bytes = tree_.data_bytes(),
-                               .new_bytes = tree_.new_bytes(),
-                               .stored_bytes = tree_.stored_bytes(),
-                               .created_at = now(),
-                               .label = options_.label});
+  const ImageRecord record{.root = root,
+                           .disk_bytes = disk_bytes_,
+                           .data_bytes = tree_.data_bytes(),
+                           .new_bytes = tree_.new_bytes(),
+                           .stored_bytes = tree_.stored_bytes(),
+                           .created_at = now(),
+                           .label = options_.label};
+  return commit_image(store_, record, tree_.begun_at());
 }
 
 // ---- The writer

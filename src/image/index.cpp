@@ -18,27 +18,6 @@ namespace {
 
 constexpr std::string_view kFormat = "1";
 
-MDB_val value_of(std::span<const std::byte> bytes) {
-  return {bytes.size(), const_cast<std::byte*>(bytes.data())};  // LMDB does not write to it
-}
-MDB_val value_of(std::string_view text) { return value_of(std::as_bytes(std::span(text))); }
-MDB_val value_of(const Digest& digest) { return value_of(std::as_bytes(std::span(digest.bytes))); }
-std::span<const std::byte> bytes_of(const MDB_val& value) {
-  return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
-}
-
-// Big-endian, so that numbers sort.
-std::array<std::byte, 4> number_key(std::uint32_t number) {
-  return {static_cast<std::byte>(number >> 24), static_cast<std::byte>(number >> 16),
-          static_cast<std::byte>(number >> 8), static_cast<std::byte>(number)};
-}
-
-std::uint32_t number_of(const MDB_val& key) {
-  std::uint32_t number = 0;
-  for (const std::byte b : bytes_of(key)) number = number << 8 | std::to_integer<std::uint32_t>(b);
-  return number;
-}
-
 }  // namespace
 
 // A snapshot; ends with its scope.
@@ -89,7 +68,7 @@ class Index::ReadTransaction {
 };
 
 bool Index::is_trusted(const std::filesystem::path& folder) {
-  return is_unsynced_mark_harmless(folder) && identity_of(index_data_file(folder)).has_value();
+  return are_unsynced_marks_harmless(folder) && identity_of(index_data_file(folder)).has_value();
 }
 
 Result<std::shared_ptr<Index::Environment>> Index::open_environment(const std::filesystem::path& folder,
@@ -124,7 +103,9 @@ Result<std::unique_ptr<Index>> Index::create(const std::filesystem::path& folder
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return fail(errno_error(error.value(), kDoing));
-  TRY(mark_unsynced(folder));
+  // Marked as long as it is written; then the mark of who opens it takes over.
+  constexpr std::string_view kMaker = "maker";
+  TRY(mark_unsynced(folder, kMaker));
   // Built aside and renamed: whoever opens the folder finds the old index or the new one, whole.
   const std::filesystem::path aside = folder / "new";
   std::filesystem::remove_all(aside, error);
@@ -164,8 +145,10 @@ Result<std::unique_ptr<Index>> Index::create(const std::filesystem::path& folder
   auto environment = TRY(open_environment(folder, options));
   {
     const std::lock_guard lock(environment->mark_mutex);
+    TRY(mark_unsynced(folder, environment->mark_owner));
     environment->marked = true;
   }
+  TRY(unmark_unsynced(folder, kMaker));
   return std::unique_ptr<Index>(new Index(folder, options, std::move(environment)));
 }
 
@@ -198,6 +181,21 @@ Status Index::find_all(std::span<const Digest> ids, std::vector<bool>& found) {
     const int code = mdb_get(transaction.get(), transaction.environment().chunks, &key, &value);
     if (code != 0 && code != MDB_NOTFOUND) return fail(lmdb_error(code, "look chunks up"));
     found[i] = code == 0;
+  }
+  return {};
+}
+
+Status Index::locate_all(std::span<const Digest> ids, std::vector<std::optional<ChunkLocation>>& places) {
+  places.assign(ids.size(), std::nullopt);
+  if (ids.empty()) return {};
+  const ReadTransaction transaction = TRY(ReadTransaction::begin(environment()));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    MDB_val key = value_of(ids[i]);
+    MDB_val value{};
+    const int code = mdb_get(transaction.get(), transaction.environment().chunks, &key, &value);
+    if (code == MDB_NOTFOUND) continue;
+    if (code != 0) return fail(lmdb_error(code, "look chunks up"));
+    places[i] = TRY(transaction.decode(value));
   }
   return {};
 }
@@ -238,78 +236,6 @@ Result<std::vector<Digest>> Index::packs() {
   return all;
 }
 
-Status Index::add_pack(const Digest& pack, std::span<const PackEntry> entries) {
-  const auto current = environment();
-  {
-    const std::lock_guard lock(current->mark_mutex);
-    if (!current->marked) TRY(mark_unsynced(folder_));
-    current->marked = true;
-    ++current->writes_running;
-    ++current->writes_begun;
-  }
-  // Ordered by id: the tree's pages are then visited once.
-  std::vector<PackEntry> ordered(entries.begin(), entries.end());
-  std::ranges::sort(ordered, {}, &PackEntry::id);
-  Status added;
-  for (int attempt = 0; attempt < 20; ++attempt) {
-    added = add_pack_once(*current, pack, ordered);
-    if (added || added.error().reason() != "MapFull") break;
-    const Status grown = current->grow();
-    if (!grown) added = grown;
-  }
-  const std::lock_guard lock(current->mark_mutex);
-  --current->writes_running;
-  return added;
-}
-
-Status Index::add_pack_once(Environment& environment, const Digest& pack, std::span<const PackEntry> entries) {
-  std::shared_lock<std::shared_mutex> resize_lock;
-  MDB_txn* const transaction = TRY(environment.begin(0, resize_lock));
-  int code = 0;
-  const auto put = [&](MDB_dbi table, MDB_val key, std::span<const std::byte> bytes) {
-    MDB_val value = value_of(bytes);
-    if (code == 0) code = mdb_put(transaction, table, &key, &value, MDB_NOOVERWRITE);
-    if (code == MDB_KEYEXIST) code = 0;
-  };
-  MDB_val pack_key = value_of(pack);
-  MDB_val existing{};
-  if (mdb_get(transaction, environment.numbers, &pack_key, &existing) == 0) {
-    mdb_txn_abort(transaction);
-    return {};
-  }
-  MDB_cursor* cursor = nullptr;
-  MDB_val last{};
-  std::uint32_t number = 0;
-  code = mdb_cursor_open(transaction, environment.packs, &cursor);
-  if (code == 0) {
-    if (mdb_cursor_get(cursor, &last, &existing, MDB_LAST) == 0) number = number_of(last) + 1;
-    mdb_cursor_close(cursor);
-  }
-  const auto number_bytes = number_key(number);
-  put(environment.packs, value_of(number_bytes), std::as_bytes(std::span(pack.bytes)));
-  put(environment.numbers, pack_key, number_bytes);
-  std::vector<std::byte> value;
-  for (const PackEntry& entry : entries) {
-    value.clear();
-    put_number(value, number);
-    put_number(value, entry.offset);
-    put_number(value, entry.stored_bytes);
-    put_number(value, entry.plain_bytes);
-    put_number(value, static_cast<std::uint8_t>(entry.codec));
-    put(environment.chunks, value_of(entry.id), value);
-    if (code != 0) break;
-  }
-  if (code == 0) {
-    code = mdb_txn_commit(transaction);
-  } else {
-    mdb_txn_abort(transaction);
-  }
-  if (code == 0) return {};
-  Error error = lmdb_error(code, "add a pack to the index");
-  if (code == MDB_MAP_FULL) error.with_reason("MapFull");
-  return fail(std::move(error));
-}
-
 Status Index::checkpoint() {
   const auto current = environment();
   std::uint64_t begun = 0;
@@ -325,7 +251,20 @@ Status Index::checkpoint() {
   }
   const std::lock_guard lock(current->mark_mutex);
   if (current->writes_begun != begun) return {};
-  TRY(unmark_unsynced(folder_));
+  TRY(unmark_unsynced(folder_, current->mark_owner));
+  current->marked = false;
+  return {};
+}
+
+Status Index::checkpoint_alone() {
+  const auto current = environment();
+  {
+    const std::shared_lock resize_lock(current->resize);
+    const int code = mdb_env_sync(current->env, 1);
+    if (code != 0) return fail(lmdb_error(code, "sync the index"));
+  }
+  const std::lock_guard lock(current->mark_mutex);
+  TRY(unmark_all(folder_));
   current->marked = false;
   return {};
 }

@@ -1,8 +1,9 @@
 // Where each chunk is: an LMDB file that several processes read and one writes. An accelerator only: all of it can be
 // made again from the packs' footers. It names a pack only after the pack is durable.
 //
-// It is written without syncs, so a power cut may leave it torn. The file `unsynced` beside it, made durable before the
-// first write, tells: if it names another boot of the machine than this one, the index is not trusted.
+// It is written without syncs, so a power cut may leave it torn. A file `unsynced-…` beside it, one for each process
+// that writes, made durable before its first write, tells: if one names another boot of the machine than this one, the
+// index is not trusted.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +21,8 @@
 #include "image/digest.h"
 #include "image/pack.h"
 
+struct MDB_txn;
+
 namespace atelier::image {
 
 struct ChunkLocation {
@@ -30,7 +33,14 @@ struct ChunkLocation {
   Codec codec = Codec::kRaw;
 };
 
-// Thread-safe. Writing calls are for the holder of the store's write lock only.
+// What to take out of an index: a pack, and what it holds as far as that is known.
+struct RemovedPack {
+  Digest pack;
+  // From its footer; nullopt when that cannot be read: then the whole index is walked.
+  std::optional<std::vector<PackEntry>> entries;
+};
+
+// Thread-safe. Several processes may write: LMDB orders them. Writing calls are for holders of the store's write lock.
 class Index {
  public:
   struct Options {
@@ -55,10 +65,29 @@ class Index {
   Status for_each(const std::function<Status(const Digest&, const ChunkLocation&)>& visit);
   Result<std::vector<Digest>> packs();
 
-  // Adds a durable pack's chunks, all or none. A chunk that is there already stays where it is.
-  Status add_pack(const Digest& pack, std::span<const PackEntry> entries);
+  // places[i] says where ids[i] is. One snapshot for all.
+  Status locate_all(std::span<const Digest> ids, std::vector<std::optional<ChunkLocation>>& places);
+  Result<bool> has_pack(const Digest& pack);
+  // The last sweep that this index has followed: packs that sweeps up to it put into the trash are not in it. 0 = none.
+  Result<std::uint64_t> generation();
+
+  struct AddOptions {
+    // Only while the index is at this generation; else kConflict, and nothing changes.
+    std::optional<std::uint64_t> generation = std::nullopt;
+    // What happens to a chunk that is there already.
+    enum class Known { kStays, kMoves } known = Known::kStays;
+  };
+  // Adds a durable pack's chunks, all or none.
+  Status add_pack(const Digest& pack, std::span<const PackEntry> entries, const AddOptions& options);
+  Status add_pack(const Digest& pack, std::span<const PackEntry> entries) { return add_pack(pack, entries, {}); }
+  // Follows a sweep: takes the packs out, with the chunks that are found in them, and sets the generation; all or none.
+  // Does nothing when the index has that generation or a later one.
+  Status follow_sweep(std::uint64_t generation, std::span<const RemovedPack> packs);
   // Makes the index durable as it is now, so that a power cut does not cost a rebuild.
   Status checkpoint();
+
+  // The same for who is alone with the store: also for what processes wrote that were killed.
+  Status checkpoint_alone();
 
   // When another index lies in the folder than the one that is open, opens that one. Gives whether it did.
   Result<bool> reopen_if_replaced();
@@ -70,7 +99,8 @@ class Index {
   static Result<std::shared_ptr<Environment>> open_environment(const std::filesystem::path& folder,
                                                                const Options& options);
   std::shared_ptr<Environment> environment();
-  Status add_pack_once(Environment& environment, const Digest& pack, std::span<const PackEntry> entries);
+  // Runs `change` in a write transaction that is committed when it gives 0; grows the map and runs it again when full.
+  Status write(std::string_view doing, const std::function<int(Environment&, MDB_txn*)>& change);
 
   const std::filesystem::path folder_;
   const Options options_;

@@ -4,12 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <fstream>
 #include <map>
 #include <string>
+#include <vector>
 
+#include "base/text.h"
 #include "image/file_io.h"
 
 namespace atelier::image {
@@ -17,7 +20,21 @@ namespace {
 
 constexpr unsigned kReadersMax = 1024;
 
-std::filesystem::path mark_file(const std::filesystem::path& folder) { return folder / "unsynced"; }
+constexpr std::string_view kMarkPrefix = "unsynced";
+
+std::filesystem::path mark_file(const std::filesystem::path& folder, std::string_view owner) {
+  return folder / fmt::format("{}-{}", kMarkPrefix, owner);
+}
+
+std::vector<std::filesystem::path> mark_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with(kMarkPrefix) && !name.ends_with(".new")) files.push_back(entry.path());
+  }
+  return files;
+}
 
 // Changes with every start of the machine.
 std::string boot_id() {
@@ -55,19 +72,45 @@ Error lmdb_error(int code, std::string_view doing) {
 
 std::filesystem::path index_data_file(const std::filesystem::path& folder) { return folder / "data.mdb"; }
 
-Status mark_unsynced(const std::filesystem::path& folder) { return replace_file(mark_file(folder), boot_id() + "\n"); }
+std::array<std::byte, 4> number_key(std::uint32_t number) {
+  return {static_cast<std::byte>(number >> 24), static_cast<std::byte>(number >> 16),
+          static_cast<std::byte>(number >> 8), static_cast<std::byte>(number)};
+}
 
-Status unmark_unsynced(const std::filesystem::path& folder) {
-  if (::unlink(mark_file(folder).c_str()) != 0 && errno != ENOENT) return fail(errno_error(errno, "unmark the index"));
+std::uint32_t number_of(std::span<const std::byte> key) {
+  std::uint32_t number = 0;
+  for (const std::byte b : key) number = number << 8 | std::to_integer<std::uint32_t>(b);
+  return number;
+}
+
+Status mark_unsynced(const std::filesystem::path& folder, std::string_view owner) {
+  return replace_file(mark_file(folder, owner), boot_id() + "\n");
+}
+
+Status unmark_unsynced(const std::filesystem::path& folder, std::string_view owner) {
+  if (::unlink(mark_file(folder, owner).c_str()) != 0 && errno != ENOENT) {
+    return fail(errno_error(errno, "unmark the index"));
+  }
   return {};
 }
 
-bool is_unsynced_mark_harmless(const std::filesystem::path& folder) {
-  std::ifstream file(mark_file(folder));
-  if (!file) return true;
-  std::string marked;
-  std::getline(file, marked);
-  return !marked.empty() && marked == boot_id();
+Status unmark_all(const std::filesystem::path& folder) {
+  for (const std::filesystem::path& file : mark_files(folder)) {
+    if (::unlink(file.c_str()) != 0 && errno != ENOENT) return fail(errno_error(errno, "unmark the index"));
+  }
+  return {};
+}
+
+bool are_unsynced_marks_harmless(const std::filesystem::path& folder) {
+  const std::string boot = boot_id();
+  return std::ranges::all_of(mark_files(folder), [&](const std::filesystem::path& file) {
+    std::ifstream stream(file);
+    std::string marked;
+    // Gone in the meantime: its process has synced.
+    if (!stream) return true;
+    std::getline(stream, marked);
+    return !marked.empty() && marked == boot;
+  });
 }
 
 Result<FileIdentity> identity_of(const std::filesystem::path& file) {
@@ -111,6 +154,8 @@ Result<std::shared_ptr<Index::Environment>> Index::Environment::open(const std::
   all.open[identity] = shared;
   return shared;
 }
+
+Index::Environment::Environment() : mark_owner(new_uuid()) {}
 
 Index::Environment::~Environment() {
   if (env != nullptr) mdb_env_close(env);

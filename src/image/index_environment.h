@@ -1,14 +1,18 @@
-// The LMDB environment behind an index: opened once per file and process, its map grown on demand. Only index.cpp and
-// index_environment.cpp include this, so that lmdb.h stays in two sources.
+// The LMDB environment behind an index: opened once per file and process, its map grown on demand. Only the index's own
+// sources include this, so that lmdb.h stays in them.
 #pragma once
 
 #include <lmdb.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -19,12 +23,29 @@ namespace atelier::image {
 // The Error for LMDB's result code.
 Error lmdb_error(int code, std::string_view doing);
 
+// LMDB does not write to what it is given.
+inline MDB_val value_of(std::span<const std::byte> bytes) {
+  return {bytes.size(), const_cast<std::byte*>(bytes.data())};
+}
+inline MDB_val value_of(std::string_view text) { return value_of(std::as_bytes(std::span(text))); }
+inline MDB_val value_of(const Digest& digest) { return value_of(std::as_bytes(std::span(digest.bytes))); }
+inline std::span<const std::byte> bytes_of(const MDB_val& value) {
+  return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
+}
+
+// A pack's number as a key: big-endian, so that numbers sort.
+std::array<std::byte, 4> number_key(std::uint32_t number);
+std::uint32_t number_of(std::span<const std::byte> key);
+
 std::filesystem::path index_data_file(const std::filesystem::path& folder);
-// Says, durably, that the index may be torn after a power cut; and takes it back.
-Status mark_unsynced(const std::filesystem::path& folder);
-Status unmark_unsynced(const std::filesystem::path& folder);
+// Says, durably, that the index may be torn after a power cut; and takes it back. Each process has a mark of its own,
+// named by `owner`: what one has synced tells nothing of what another writes.
+Status mark_unsynced(const std::filesystem::path& folder, std::string_view owner);
+Status unmark_unsynced(const std::filesystem::path& folder, std::string_view owner);
+// Takes every process's mark away: for who is alone, and has synced.
+Status unmark_all(const std::filesystem::path& folder);
 // False when a mark of another boot of this machine lies there.
-bool is_unsynced_mark_harmless(const std::filesystem::path& folder);
+bool are_unsynced_marks_harmless(const std::filesystem::path& folder);
 
 struct FileIdentity {
   std::uint64_t device = 0, inode = 0;
@@ -49,17 +70,18 @@ class Index::Environment {
   MDB_dbi chunks = 0;    // id → pack number, offset, stored bytes, plain bytes, codec
   MDB_dbi packs = 0;     // pack number → digest
   MDB_dbi numbers = 0;   // digest → pack number
-  MDB_dbi settings = 0;  // "format", "store"
+  MDB_dbi settings = 0;  // "format", "store", "generation"
   FileIdentity identity;
   std::shared_mutex resize;  // shared by transactions, exclusive to change the map's size
 
+  const std::string mark_owner;      // names this environment's mark
   std::mutex mark_mutex;             // held while the mark's file is written: rare
   bool marked = false;               // guarded by mark_mutex
   std::uint64_t writes_running = 0;  // guarded by mark_mutex
   std::uint64_t writes_begun = 0;    // guarded by mark_mutex
 
  private:
-  Environment() = default;
+  Environment();
   Status open_databases();
 };
 

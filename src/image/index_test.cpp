@@ -57,7 +57,7 @@ TEST_F(IndexTest, IsNotTrustedAfterAPowerCutInTheMiddleOfWrites) {
 }
 
 TEST_F(IndexTest, IsKeptAfterAProcessDied) {
-  ASSERT_OK(mark_unsynced(index()));
+  ASSERT_OK(mark_unsynced(index(), "killed"));
   const auto before = identity_of(index_data_file(index())).value();
   expect_whole(Access::kReadWrite);
   EXPECT_EQ(identity_of(index_data_file(index())).value(), before);
@@ -118,6 +118,53 @@ TEST_F(IndexTest, LeavesABadPackOutAndNamesIt) {
   ASSERT_FALSE(report.clean());
   EXPECT_TRUE(std::ranges::any_of(report.problems, [&](const Problem& p) { return p.object == entries[0].name; }));
   EXPECT_TRUE(std::ranges::any_of(report.problems, [&](const Problem& p) { return p.object.starts_with("images/"); }));
+}
+
+TEST_F(IndexTest, FollowsASweepOnceAndTakesOnlyTheSweptPacksOut) {
+  const TestFolder folder;
+  const auto index = Index::create(folder.path() / "index", {.store_id = "x", .map_bytes = 1u << 20}).value();
+  const auto entries_of = [](std::uint64_t first, std::uint64_t count) {
+    std::vector<PackEntry> entries(count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t number = first + i;
+      entries[i] = {.id = sha256(std::as_bytes(std::span(&number, 1))), .offset = 8, .plain_bytes = 1};
+    }
+    return entries;
+  };
+  const Digest a{.bytes = {1}};
+  const Digest b{.bytes = {2}};
+  const Digest c{.bytes = {3}};
+  ASSERT_OK(index->add_pack(a, entries_of(0, 100)));
+  ASSERT_OK(index->add_pack(b, entries_of(50, 100)));  // 50 of them stay with a
+  ASSERT_OK(index->add_pack(c, entries_of(0, 10), {.known = Index::AddOptions::Known::kMoves}));
+  const std::vector<RemovedPack> swept{{a, entries_of(0, 100)}, {Digest{.bytes = {9}}, std::nullopt}};
+  ASSERT_OK(index->follow_sweep(4, swept));
+  EXPECT_EQ(index->generation().value(), 4u);
+  EXPECT_FALSE(index->has_pack(a).value());
+  EXPECT_TRUE(index->has_pack(b).value());
+  const auto all = entries_of(0, 150);
+  std::vector<Digest> ids;
+  for (const PackEntry& entry : all) ids.push_back(entry.id);
+  std::vector<std::optional<ChunkLocation>> places;
+  ASSERT_OK(index->locate_all(ids, places));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    SCOPED_TRACE(i);
+    ASSERT_EQ(places[i].has_value(), i < 10 || i >= 100);
+    if (places[i]) {
+      EXPECT_EQ(places[i]->pack, i < 10 ? c : b);
+    }
+  }
+  // An earlier sweep, or the same one, changes nothing any more.
+  const std::vector<RemovedPack> late{{b, std::nullopt}};
+  ASSERT_OK(index->follow_sweep(4, late));
+  EXPECT_TRUE(index->has_pack(b).value());
+  EXPECT_EQ(index->add_pack(a, entries_of(0, 100), {.generation = 3}).error().code(), Code::kConflict);
+  ASSERT_OK(index->add_pack(a, entries_of(0, 100), {.generation = 4}));
+  EXPECT_EQ(index->find(ids[40]).value()->pack, a);
+  // Without the footer's words, the index is walked.
+  ASSERT_OK(index->follow_sweep(5, late));
+  EXPECT_FALSE(index->find(ids[120]).value().has_value());
+  EXPECT_TRUE(index->find(ids[99]).value().has_value());
 }
 
 TEST_F(IndexTest, GrowsItsMapWhenFullWhileOthersRead) {

@@ -89,6 +89,7 @@ void PackBuilder::add(const Digest& id, Codec codec, std::uint32_t plain_bytes, 
 
 Digest PackBuilder::seal() {
   const std::size_t footer = bytes_.size();
+  data_bytes_ = footer;
   for (const PackEntry& entry : entries_) {
     put_digest(bytes_, entry.id);
     put_number(bytes_, entry.checksum);
@@ -104,6 +105,8 @@ Digest PackBuilder::seal() {
   put_text(bytes_, kTailMagic);
   return sha256(bytes_);
 }
+
+void PackBuilder::unseal() { bytes_.resize(data_bytes_); }
 
 void PackBuilder::clear() {
   bytes_.clear();

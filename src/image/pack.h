@@ -46,6 +46,8 @@ class PackBuilder {
   void add(const Digest& id, Codec codec, std::uint32_t plain_bytes, std::span<const std::byte> stored);
   // Writes the footer; gives the file's digest. Then bytes() is the whole file.
   Digest seal();
+  // Takes the footer off again, so that chunks can be added.
+  void unseal();
   std::span<const std::byte> bytes() const { return bytes_; }
   std::span<const PackEntry> entries() const { return entries_; }
   void clear();
@@ -54,6 +56,7 @@ class PackBuilder {
   const std::uint64_t bytes_max_;
   std::vector<std::byte> bytes_;
   std::vector<PackEntry> entries_;
+  std::size_t data_bytes_ = 0;  // when sealed: where the footer begins
 };
 
 // Reads the footer out of a whole pack. kDataLoss when it is not whole.

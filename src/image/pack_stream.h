@@ -31,15 +31,19 @@ class PackStream {
   Status append(const Digest& id, Codec codec, std::uint32_t plain_bytes, std::span<const std::byte> stored);
   // Makes everything durable and indexed, and the index durable. No append may follow.
   Status finish();
+  // The index's generation when this stream began; for commit_image().
+  std::uint64_t begun_at() const { return begun_at_; }
   // Stored bytes appended so far. Any thread.
   std::uint64_t stored_bytes() const { return stored_bytes_.load(std::memory_order_relaxed); }
 
  private:
   void write_packs();
   Status write_pack(PackBuilder& builder);
+  Result<Digest> put_pack(PackBuilder& builder);
   Status status();
 
   Store& store_;
+  const std::uint64_t begun_at_;
   Claims& claims_;
   std::unique_ptr<PackBuilder> filling_;
   BoundedQueue<std::unique_ptr<PackBuilder>> full_{1};

@@ -9,10 +9,11 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "image/directory_bucket.h"
-#include "image/file_lock.h"
 #include "image/geometry.h"
 #include "image/index.h"
 #include "image/pack.h"
+#include "image/quarantine.h"
+#include "image/trash.h"
 #include "image/tree.h"
 
 namespace atelier::image {
@@ -40,33 +41,29 @@ Error lost(const Digest& id, std::string_view where) {
                                             id.hex(), where));
 }
 
-// Adds the packs that the index does not know. A pack that cannot be read is logged and left out: verify names it.
-Status add_unknown_packs(Bucket& bucket, Index& index, const std::vector<BucketEntry>& listed) {
-  const auto indexed = TRY(index.packs());
-  const std::set<Digest> known(indexed.begin(), indexed.end());
-  for (const BucketEntry& entry : listed) {
-    const auto pack = parse_pack_name(entry.name);
-    if (!pack || known.contains(*pack)) continue;
-    const auto entries = read_pack_entries(bucket, *pack);
-    if (!entries) {
-      log::warning("store: {} is left out of the index: {}", entry.name, entries.error().message());
-      continue;
-    }
-    TRY(index.add_pack(*pack, *entries));
-  }
-  return {};
-}
-
 // Does the index name a pack that is not there?
-Result<bool> names_lost_packs(Index& index, const std::vector<BucketEntry>& listed) {
+Result<bool> names_lost_packs(Bucket& bucket, Index& index) {
   std::set<Digest> present;
-  for (const BucketEntry& entry : listed) {
+  for (const BucketEntry& entry : TRY(bucket.list(kPackPrefix))) {
     if (const auto pack = parse_pack_name(entry.name)) present.insert(*pack);
   }
   for (const Digest& pack : TRY(index.packs())) {
     if (!present.contains(pack)) return true;
   }
   return false;
+}
+
+std::filesystem::path beside(const std::filesystem::path& file, const char* suffix) {
+  std::filesystem::path path = file;
+  path += suffix;
+  return path;
+}
+
+Status check_options(const StoreOptions& options) {
+  if (options.pack_bytes_max == 0 || options.pack_bytes_max > kPackBytesMax || options.index_map_bytes < (1u << 16)) {
+    return fail(Code::kInvalidArgument, "The store's options are out of their bounds.");
+  }
+  return {};
 }
 
 }  // namespace
@@ -88,19 +85,26 @@ Result<std::unique_ptr<Store>> Store::create(std::unique_ptr<Bucket> bucket, con
 
 Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Bucket> bucket, const StoreFiles& files, Access access,
                                            const StoreOptions& options) {
-  if (options.pack_bytes_max == 0 || options.pack_bytes_max > kPackBytesMax || options.index_map_bytes < (1u << 16)) {
-    return fail(Code::kInvalidArgument, "The store's options are out of their bounds.");
-  }
+  TRY(check_options(options));
   std::unique_ptr<Store> store(new Store(std::move(bucket), files, access, options));
   TRY_DURING(store->read_format(), "open the store");
-  if (access == Access::kReadWrite) {
-    store->lock_ = TRY_DURING(FileLock::acquire(files.lock_file, options.lock_wait), "open the store");
-    TRY_DURING(store->bucket_->remove_leftovers(), "open the store");
-    TRY_DURING(store->recover_index(), "open the store");
-  } else {
-    TRY_DURING(store->open_index_to_read(), "open the store");
-  }
+  TRY_DURING(access == Access::kReadWrite ? store->open_to_write() : store->open_index_to_read(), "open the store");
   return store;
+}
+
+Result<std::uint64_t> Store::rebuild_index(std::unique_ptr<Bucket> bucket, const StoreFiles& files,
+                                           const StoreOptions& options) {
+  TRY(check_options(options));
+  const std::unique_ptr<Store> store(new Store(std::move(bucket), files, Access::kReadOnly, options));
+  TRY(store->read_format());
+  const auto lock = FileLock::acquire(files.lock_file, FileLock::Kind::kExclusive, options.lock_wait);
+  if (!lock && lock.error().code() == Code::kConflict) {
+    return fail(Code::kConflict, "The store is open for writing. Stop that, then make the index again.");
+  }
+  if (!lock) return fail(lock.error());
+  TRY(store->recover_index(Rebuild::kAlways));
+  const auto packs = TRY(store->index_->packs());
+  return std::uint64_t{packs.size()};
 }
 
 Status Store::read_format() {
@@ -119,43 +123,62 @@ Status Store::read_format() {
   return {};
 }
 
-// Opens the index and brings it up to date with the packs. Under the write lock.
-Status Store::recover_index() {
+// Who is alone does what must be done alone. Everybody else finds a store that somebody has opened so.
+Status Store::open_to_write() {
+  auto alone = FileLock::acquire(files_.lock_file, FileLock::Kind::kExclusive, std::chrono::milliseconds(0));
+  if (alone) {
+    lock_ = std::move(*alone);
+    TRY(bucket_->remove_leftovers());
+    TRY(recover_index(Rebuild::kIfNeeded));
+    TRY(lock_->share());
+    // For a moment the lock was nobody's.
+    TRY(index_->reopen_if_replaced());
+    return {};
+  }
+  if (alone.error().code() != Code::kConflict) return fail(alone.error());
+  lock_ = TRY(FileLock::acquire(files_.lock_file, FileLock::Kind::kShared, options_.lock_wait));
+  TRY(open_index());
+  TRY(index_unknown_packs(*this));
+  return index_->checkpoint();
+}
+
+// Opens the index, or makes it again, and brings it up to date with the packs. Under the write lock, exclusive.
+Status Store::recover_index(Rebuild rebuild) {
   const Index::Options options{.store_id = id_, .map_bytes = options_.index_map_bytes};
-  const auto listed = TRY(bucket_->list(kPackPrefix));
-  if (Index::is_trusted(files_.index_folder)) {
-    auto opened = Index::open(files_.index_folder, options);
+  if (rebuild == Rebuild::kIfNeeded && Index::is_trusted(files_.index_folder)) {
+    const Status opened = open_index();
+    if (!opened && opened.error().code() != Code::kNotFound) return opened;
     if (opened) {
-      const auto lost_packs = names_lost_packs(**opened, listed);
-      if (lost_packs && !*lost_packs) index_ = std::move(*opened);
-      if (lost_packs && *lost_packs) log::error("store: packs are missing; run verify to learn which images they held");
-    } else if (opened.error().code() != Code::kNotFound) {
-      return fail(opened.error());
+      TRY(follow_sweeps(*this));
+      if (TRY(names_lost_packs(*bucket_, *index_))) {
+        log::error("store: packs are missing; run verify to learn which images they held");
+        index_.reset();
+      }
     }
   }
   if (index_ == nullptr) {
+    const auto listed = TRY(bucket_->list(kPackPrefix));
     if (!listed.empty()) log::info("store: the index is made anew from {} packs", listed.size());
     index_ = TRY(Index::create(files_.index_folder, options));
   }
-  TRY(add_unknown_packs(*bucket_, *index_, listed));
-  return index_->checkpoint();
+  TRY(index_unknown_packs(*this));
+  return index_->checkpoint_alone();
+}
+
+// kNotFound when there is no index that can be used.
+Status Store::open_index() {
+  index_ = TRY(Index::open(files_.index_folder, {.store_id = id_, .map_bytes = options_.index_map_bytes}));
+  return {};
 }
 
 // A reader takes the index as it is. Where there is none to be trusted it makes one if nobody writes; else the writer
 // is just making it.
 Status Store::open_index_to_read() {
-  const Index::Options options{.store_id = id_, .map_bytes = options_.index_map_bytes};
   const auto deadline = std::chrono::steady_clock::now() + options_.lock_wait;
   for (;;) {
-    if (Index::is_trusted(files_.index_folder)) {
-      auto opened = Index::open(files_.index_folder, options);
-      if (opened) {
-        index_ = std::move(*opened);
-        return {};
-      }
-    }
-    const auto lock = FileLock::acquire(files_.lock_file, std::chrono::milliseconds(0));
-    if (lock) return recover_index();
+    if (Index::is_trusted(files_.index_folder) && open_index()) return {};
+    const auto lock = FileLock::acquire(files_.lock_file, FileLock::Kind::kExclusive, std::chrono::milliseconds(0));
+    if (lock) return recover_index(Rebuild::kIfNeeded);
     if (lock.error().code() != Code::kConflict) return fail(lock.error());
     if (std::chrono::steady_clock::now() >= deadline) {
       return fail(Code::kUnavailable, "The store's index is being made. Try again.");
@@ -167,14 +190,33 @@ Status Store::open_index_to_read() {
 // After a chunk was not found: the index may have been replaced, or lag behind the packs because a writer died.
 Status Store::refresh_index() {
   TRY(index_->reopen_if_replaced());
-  std::unique_ptr<FileLock> lock;
-  if (access_ == Access::kReadOnly) {
-    auto acquired = FileLock::acquire(files_.lock_file, std::chrono::milliseconds(0));
-    if (!acquired) return {};
-    lock = std::move(*acquired);
+  if (access_ == Access::kReadWrite) return index_unknown_packs(*this);
+  const auto lock = FileLock::acquire(files_.lock_file, FileLock::Kind::kShared, std::chrono::milliseconds(0));
+  if (!lock) return {};
+  TRY(index_unknown_packs(*this));
+  return index_->checkpoint();
+}
+
+Result<std::unique_ptr<FileLock>> Store::lock_commits(FileLock::Kind kind, std::chrono::milliseconds wait) const {
+  return FileLock::acquire(beside(files_.lock_file, ".commit"), kind, wait);
+}
+
+Result<std::unique_ptr<FileLock>> Store::lock_care() const {
+  auto lock = FileLock::acquire(beside(files_.lock_file, ".care"), FileLock::Kind::kExclusive, {});
+  if (!lock && lock.error().code() == Code::kConflict) {
+    return fail(Code::kConflict, "The store is being swept or healed already. Let that end, then try again.");
   }
-  const auto listed = TRY(bucket_->list(kPackPrefix));
-  return add_unknown_packs(*bucket_, *index_, listed);
+  return lock;
+}
+
+std::shared_ptr<const Trash> Store::known_trash() const {
+  const std::lock_guard lock(mutex_);
+  return trash_;
+}
+
+void Store::remember_trash(std::shared_ptr<const Trash> trash) {
+  const std::lock_guard lock(mutex_);
+  trash_ = std::move(trash);
 }
 
 Result<ChunkLocation> Store::locate(const Digest& id) {
@@ -183,22 +225,50 @@ Result<ChunkLocation> Store::locate(const Digest& id) {
     TRY(refresh_index());
     location = TRY(index_->find(id));
   }
+  if (location) return *location;
+  return locate_in_trash(id);
+}
+
+// A read needs what a sweep threw away: that must not be. It is used, kept from being purged, and brought back.
+Result<ChunkLocation> Store::locate_in_trash(const Digest& id) {
+  const auto location = TRY(find_in_trash(*this, id));
   if (!location) return fail(lost(id, "no pack has it"));
+  log::error("store: ALARM: chunk {} was read from {}, which is in the trash", id.hex(), pack_name(location->pack));
+  if (access_ == Access::kReadOnly) return *location;
+  const Trash trash = TRY(read_trash(*bucket_));
+  for (const TrashEpoch* const epoch : trash.holders(location->pack)) {
+    const Status raised = raise_alarm(*bucket_, epoch->number);
+    if (!raised) log::error("store: {}", raised.error().message());
+  }
+  DigestSet wanted{id};
+  const Status brought = bring_back(*this, wanted, CommitLock::kTakeOrFail);
+  if (!brought) log::error("store: {} is not brought back: {}", pack_name(location->pack), brought.error().message());
   return *location;
 }
 
-Result<std::vector<std::byte>> Store::fetch(const Digest& id, const ChunkLocation& location) {
-  const std::string name = pack_name(location.pack);
-  std::vector<std::byte> stored(location.stored_bytes);
-  const auto count = bucket_->get(name, location.offset, stored);
-  if (!count && count.error().code() == Code::kNotFound) return fail(lost(id, fmt::format("{} is gone", name)));
-  if (!count) return fail(count.error());
-  if (*count != stored.size()) return fail(lost(id, fmt::format("{} is cut short", name)));
-  return stored;
+// When the pack is gone that `location` names, a sweep may have moved the chunk: then another is tried once.
+Result<std::vector<std::byte>> Store::fetch(const Digest& id, ChunkLocation& location) {
+  for (int attempt = 0;; ++attempt) {
+    const std::string name = pack_name(location.pack);
+    std::vector<std::byte> stored(location.stored_bytes);
+    const auto count = bucket_->get(name, location.offset, stored);
+    if (!count && count.error().code() == Code::kNotFound && attempt == 0) {
+      TRY(index_->reopen_if_replaced());
+      const auto moved = TRY(index_->find(id));
+      if (moved && moved->pack != location.pack) {
+        location = *moved;
+        continue;
+      }
+    }
+    if (!count && count.error().code() == Code::kNotFound) return fail(lost(id, fmt::format("{} is gone", name)));
+    if (!count) return fail(count.error());
+    if (*count != stored.size()) return fail(lost(id, fmt::format("{} is cut short", name)));
+    return stored;
+  }
 }
 
 Result<std::vector<std::byte>> Store::read_chunk(const Digest& id) {
-  const ChunkLocation location = TRY(locate(id));
+  ChunkLocation location = TRY(locate(id));
   const auto stored = TRY(fetch(id, location));
   auto plain = decode_chunk(id, location.codec, location.plain_bytes, stored);
   if (!plain) return fail(lost(id, fmt::format("{} is damaged", pack_name(location.pack))));
@@ -206,8 +276,9 @@ Result<std::vector<std::byte>> Store::read_chunk(const Digest& id) {
 }
 
 Result<StoredChunk> Store::read_stored_chunk(const Digest& id) {
-  const ChunkLocation location = TRY(locate(id));
-  return StoredChunk { id, location.codec, location.plain_bytes, TRY(fetch(id, location)) };
+  ChunkLocation location = TRY(locate(id));
+  std::vector<std::byte> stored = TRY(fetch(id, location));
+  return StoredChunk{id, location.codec, location.plain_bytes, std::move(stored)};
 }
 
 Result<bool> Store::has_chunk(const Digest& id) {
@@ -243,6 +314,14 @@ Result<std::unique_ptr<Store>> open_directory_store(const std::filesystem::path&
   if (!std::filesystem::is_directory(folder, error)) return fail(Code::kNotFound, "open the store: There is no store.");
   auto bucket = TRY_DURING(DirectoryBucket::open(folder, access), "open the store");
   return Store::open(std::move(bucket), directory_files(folder), access, options);
+}
+
+Result<std::uint64_t> rebuild_directory_index(const std::filesystem::path& folder, const StoreOptions& options) {
+  constexpr std::string_view kDoing = "make the index again";
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error)) return fail(Code::kNotFound, "There is no store.");
+  auto bucket = TRY_DURING(DirectoryBucket::open(folder, Access::kReadOnly), kDoing);
+  return TRY_DURING(Store::rebuild_index(std::move(bucket), directory_files(folder), options), kDoing);
 }
 
 }  // namespace atelier::image

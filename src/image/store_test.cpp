@@ -260,10 +260,20 @@ TEST_F(StoreTest, TakesImagesFromTwoThreadsAtOnceWhileAReaderLooksOn) {
   EXPECT_TRUE(verify_store(*watching, {}, task).value().clean());
 }
 
-TEST_F(StoreTest, HasOneWriterAndNeverBlocksReaders) {
-  EXPECT_EQ(
-      open_directory_store(path(), Access::kReadWrite, {.lock_wait = std::chrono::milliseconds(30)}).error().code(),
-      Code::kConflict);
+TEST_F(StoreTest, TakesSeveralWritersAndNeverBlocksReaders) {
+  const Disk disk = random_disk(4, 2u << 20);
+  {
+    const auto second = open_directory_store(path(), Access::kReadWrite);
+    ASSERT_OK(second);
+    const auto half = write_disk(**second, std::span(disk).first(1u << 20));
+    const auto whole = write_disk(*store_, disk);
+    ASSERT_OK(half);
+    ASSERT_OK(whole);
+    EXPECT_LT(whole->new_bytes, whole->data_bytes);
+    EXPECT_EQ(read_disk(**second, whole->root).value(), disk);
+  }
+  EXPECT_EQ(rebuild_directory_index(path(), {.lock_wait = std::chrono::milliseconds(30)}).error().code(),
+            Code::kConflict);
   const auto reader = open_directory_store(path(), Access::kReadOnly);
   ASSERT_OK(reader);
   EXPECT_EQ(ImageWriter::begin(**reader, 4096, {}).error().code(), Code::kFailedPrecondition);

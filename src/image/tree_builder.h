@@ -23,6 +23,7 @@ class TreeBuilder {
   // After the last batch: everything durable and indexed. Gives the root's digest.
   Result<Digest> finish();
 
+  std::uint64_t begun_at() const { return packs_.begun_at(); }
   std::uint64_t data_bytes() const { return bytes_new_.load() + bytes_known_.load(); }
   std::uint64_t new_bytes() const { return bytes_new_.load(); }
   std::uint64_t stored_bytes() const { return packs_.stored_bytes(); }
