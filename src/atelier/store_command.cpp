@@ -33,6 +33,8 @@ struct Arguments {
   std::string file;
   std::string root;
   std::string label;
+  std::string uri;
+  std::string parent;
 };
 
 TaskContext task_with_progress() {
@@ -62,8 +64,8 @@ Status init(const Arguments& arguments, const Program& program) {
   return {};
 }
 
-Result<image::CaptureResult> capture(image::Store& store, const Arguments& arguments, image::DiskFormat::Kind kind,
-                                     TaskContext& task) {
+Result<image::CaptureResult> capture_file(image::Store& store, const Arguments& arguments, image::DiskFormat::Kind kind,
+                                          TaskContext& task) {
   if (kind == image::DiskFormat::Kind::kRaw) {
     return image::capture_raw_file(store, arguments.file, {.label = arguments.label}, task);
   }
@@ -76,12 +78,29 @@ Status put(const Arguments& arguments, const Program& program) {
   const auto format = TRY(image::inspect_disk_file(arguments.file));
   const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadWrite));
   TaskContext task = task_with_progress();
-  const auto result = TRY(capture(*store, arguments, format.kind, task));
+  const auto result = TRY(capture_file(*store, arguments, format.kind, task));
   clear_progress();
   if (program.output == OutputFormat::kJson) {
     json::object answer = to_json(result.record);
     answer["bytesRead"] = result.bytes_read;
     answer["format"] = image::to_string(format.kind);
+    print_json(answer);
+  } else {
+    print_line(result.record.root.hex());
+  }
+  return {};
+}
+
+Status capture(const Arguments& arguments, const Program& program) {
+  image::CaptureOptions options{.nbd_uri = arguments.uri, .label = arguments.label};
+  if (!arguments.parent.empty()) options.parent = TRY(image::Digest::parse(arguments.parent));
+  const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadWrite));
+  TaskContext task = task_with_progress();
+  const auto result = TRY(image::capture_disk(*store, options, task));
+  clear_progress();
+  if (program.output == OutputFormat::kJson) {
+    json::object answer = to_json(result.record);
+    answer["bytesRead"] = result.bytes_read;
     print_json(answer);
   } else {
     print_line(result.record.root.hex());
@@ -190,6 +209,13 @@ void add_store_commands(CLI::App& app, Program& program) {
   CLI::App* const put_command = add("put", "Store a raw or qcow2 disk file as an image and print its root", put);
   put_command->add_option("FILE", arguments->file, "The disk file")->required();
   put_command->add_option("--label", arguments->label, "Kept with the image");
+  CLI::App* const capture_command =
+      add("capture", "Store the disk that an NBD server offers as an image and print its root", capture);
+  capture_command->add_option("URI", arguments->uri, "The disk: nbd+unix:///NAME?socket=PATH")->required();
+  capture_command->add_option("--parent", arguments->parent,
+                              "The root of the image below the overlay that the server offers: only what changed since "
+                              "is read, when the server tells it (qemu:allocation-depth)");
+  capture_command->add_option("--label", arguments->label, "Kept with the image");
   CLI::App* const get_command = add("get", "Write an image as a sparse raw disk file", get);
   get_command->add_option("ROOT", arguments->root, "The image's root")->required();
   get_command->add_option("OUT", arguments->file, "The file to write; one that is there is replaced")->required();

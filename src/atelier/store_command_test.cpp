@@ -57,6 +57,21 @@ TEST_F(StoreCommand, AQcow2GivesTheRootOfItsDisk) {
   EXPECT_EQ(atelier("put " + store() + " " + file("packed.qcow2")), raw);
 }
 
+TEST_F(StoreCommand, CaptureStoresWhatAServerOffersAndReadsOnlyWhatChanged) {
+  const std::string parent = first_line(atelier("put " + store() + " " + file("disk.raw")));
+  run(fmt::format("qemu-img create -q -f qcow2 -F raw -b {} {}", file("disk.raw"), file("top")));
+  run("qemu-io -f qcow2 -c 'write -P 9 33M 4k' " + file("top"));
+  const image::DiskServer server(image::qemu_nbd(file("top"), file("socket")), file("socket"));
+  const auto capture =
+      parse_json_object(atelier(fmt::format("capture -o json --parent {} {} '{}'", parent, store(), server.uri())));
+  ASSERT_TRUE(capture.has_value());
+  EXPECT_NE(string_at(*capture, "root"), parent);
+  EXPECT_GT(uint_at(*capture, "bytesRead"), 0U);
+  EXPECT_LT(uint_at(*capture, "bytesRead"), uint_at(*capture, "dataBytes"));
+  EXPECT_EQ(first_line(atelier(fmt::format("capture {} '{}'", store(), server.uri()))), string_at(*capture, "root"));
+  EXPECT_EQ(try_atelier(fmt::format("capture --parent x {} '{}'", store(), server.uri())).exit_code, 2);
+}
+
 TEST_F(StoreCommand, SpeaksJsonWhereverTheOptionStands) {
   const auto put = parse_json_object(atelier("put -o json --label mine " + store() + " " + file("disk.raw")));
   ASSERT_TRUE(put.has_value());
