@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <span>
 #include <utility>
@@ -12,13 +13,14 @@
 #include "image/geometry.h"
 #include "image/image_writer.h"
 #include "image/nbd_source.h"
+#include "image/recut.h"
 #include "image/tree.h"
 
 namespace atelier::image {
 namespace {
 
 // Extents are asked for, and reads planned, for so many segments at once: then the wait between two plans is small.
-constexpr std::size_t kSegmentsPlannedAtOnce = 16;
+constexpr std::size_t kSegmentsPlannedAtOnce = 32;
 
 std::uint64_t segment_offset(std::size_t index) { return index * kSegmentBytes; }
 
@@ -40,14 +42,14 @@ class Parent {
     return parent;
   }
 
-  // The parent's segment at this place, if it covers as much of the disk and the store has it whole.
-  Result<std::optional<Digest>> segment(std::size_t index, std::uint64_t bytes) const {
-    if (index >= segments_.size() || segment_bytes(disk_bytes_, index) != bytes) return std::nullopt;
+  // The parent's segment at this place, if there is one and the store has it whole.
+  Result<std::optional<Digest>> segment(std::size_t index) const {
+    if (index >= segments_.size()) return std::nullopt;
     const bool is_whole = TRY(store_->has_whole_segment(segments_[index]));
     if (!is_whole) return std::nullopt;
     return segments_[index];
   }
-  bool is_empty() const { return segments_.empty(); }
+  std::uint64_t bytes_of(std::size_t index) const { return segment_bytes(disk_bytes_, index); }
 
  private:
   explicit Parent(Store& store) : store_(&store) {}
@@ -57,20 +59,18 @@ class Parent {
   std::vector<Digest> segments_;
 };
 
-// Carries one capture: plans some segments, reads their data, and gives the writer holes, data and known segments in
+// Carries one capture: plans some segments, reads their data, and gives the writer holes, data and what is known in
 // disk order.
 class Capture {
  public:
-  Capture(NbdSource& source, const Parent& parent, ImageWriter& writer, TaskContext& task)
-      : source_(source), parent_(parent), writer_(writer), task_(task) {}
+  Capture(Store& store, NbdSource& source, const Parent& parent, ImageWriter& writer, TaskContext& task)
+      : store_(store), source_(source), parent_(parent), writer_(writer), task_(task), chunks_(store) {}
 
   Status run() {
     const std::size_t count = segment_count(source_.disk_bytes());
     for (std::size_t first = 0; first < count; first += kSegmentsPlannedAtOnce) {
       const std::size_t end = std::min(count, first + kSegmentsPlannedAtOnce);
-      known_.clear();
-      ranges_.clear();
-      for (std::size_t index = first; index < end; ++index) TRY(plan(index));
+      TRY(plan(first, end));
       TRY(source_.read(
           ranges_, [this](std::uint64_t offset, std::span<const std::byte> bytes) { return take(offset, bytes); },
           task_));
@@ -83,57 +83,89 @@ class Capture {
   std::uint64_t bytes_read() const { return bytes_read_; }
 
  private:
-  struct KnownSegment {
-    std::size_t index;
-    Digest digest;
+  // A segment whose bytes are still to be given to the writer.
+  struct Planned {
+    std::size_t index = 0;
+    std::optional<Digest> known;  // taken over whole
+    std::optional<SegmentRecut> recut;
   };
 
-  Status plan(std::size_t index) {
-    TRY(task_.check());
-    const std::uint64_t offset = segment_offset(index);
-    const std::uint64_t bytes = segment_bytes(source_.disk_bytes(), index);
-    const auto extents = TRY(source_.extents({offset, bytes}, task_));
-    const bool is_unchanged = !parent_.is_empty() && std::ranges::none_of(extents, [](const SourceExtent& extent) {
-      return extent.origin == SourceExtent::Origin::kLocal;
-    });
-    if (is_unchanged) {
-      if (const auto digest = TRY(parent_.segment(index, bytes)); digest) {
-        known_.push_back({index, *digest});
-        return {};
-      }
-    }
-    for (const SourceExtent& extent : extents) {
-      if (extent.content == SourceExtent::Content::kZero) continue;
-      if (!ranges_.empty() && ranges_.back().offset + ranges_.back().bytes == extent.offset) {
-        ranges_.back().bytes += extent.bytes;
-      } else {
-        ranges_.push_back({extent.offset, extent.bytes});
-      }
+  Status plan(std::size_t first, std::size_t end) {
+    const std::uint64_t offset = segment_offset(first);
+    const std::uint64_t window_end = std::min(segment_offset(end), source_.disk_bytes());
+    const auto extents = TRY(source_.extents({offset, window_end - offset}, task_));
+    ranges_.clear();
+    std::span<const SourceExtent> left = extents;
+    for (std::size_t index = first; index < end; ++index) {
+      TRY(task_.check());
+      TRY(plan_segment(index, left));
     }
     return {};
   }
 
+  // `extents`: of this and the next segments; those before it are dropped.
+  Status plan_segment(std::size_t index, std::span<const SourceExtent>& extents) {
+    const std::uint64_t start = segment_offset(index);
+    const std::uint64_t bytes = segment_bytes(source_.disk_bytes(), index);
+    const auto parent = TRY(parent_.segment(index));
+    const std::uint64_t parent_bytes = parent ? parent_.bytes_of(index) : 0;
+    while (extents.front().offset + extents.front().bytes <= start) extents = extents.subspan(1);
+    GrainMap grains(extents, start, bytes, parent_bytes);
+    if (parent_bytes == bytes && grains.is_kept()) {
+      planned_.push_back({.index = index, .known = parent, .recut = {}});
+      return {};
+    }
+    Segment cuts;
+    if (parent) cuts = TRY(read_segment(store_, *parent, parent_bytes));
+    planned_.push_back({.index = index, .known = {}, .recut = SegmentRecut(std::move(cuts), std::move(grains))});
+    planned_.back().recut->for_each_read([&](std::uint64_t at, std::uint64_t count) {
+      if (!ranges_.empty() && ranges_.back().offset + ranges_.back().bytes == start + at) {
+        ranges_.back().bytes += count;
+      } else {
+        ranges_.push_back({start + at, count});
+      }
+    });
+    return {};
+  }
+
+  // Bytes that were read; they may reach over segments' ends.
   Status take(std::uint64_t offset, std::span<const std::byte> bytes) {
-    TRY(pass_to(offset));
-    TRY(writer_.append_data(bytes));
     bytes_read_ += bytes.size();
+    while (!bytes.empty()) {
+      TRY(pass_to(offset));
+      SegmentRecut& recut = *planned_.front().recut;
+      const auto here = bytes.first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), recut.bytes() - recut.position())));
+      TRY(recut.append_read(here, writer_));
+      end_segment();
+      offset += here.size();
+      bytes = bytes.subspan(here.size());
+    }
     report();
     return {};
   }
 
-  // Everything between the writer's position and `offset` is a known segment or a hole.
+  // Up to `offset` all is known.
   Status pass_to(std::uint64_t offset) {
-    for (const KnownSegment& known : known_) {
-      const std::uint64_t start = segment_offset(known.index);
-      if (start < writer_.position()) continue;
-      if (start >= offset) break;
-      if (start > writer_.position()) TRY(writer_.append_hole(start - writer_.position()));
-      TRY(writer_.append_known_segment(known.index, known.digest));
+    while (writer_.position() < offset) {
       TRY(task_.check());
+      Planned& planned = planned_.front();
+      if (planned.known) {
+        TRY(writer_.append_known_segment(planned.index, *planned.known));
+        planned_.pop_front();
+        continue;
+      }
+      TRY(planned.recut->pass_to(std::min(offset - segment_offset(planned.index), planned.recut->bytes()), writer_,
+                                 chunks_));
+      end_segment();
     }
-    CHECK(writer_.position() <= offset);
-    if (writer_.position() < offset) TRY(writer_.append_hole(offset - writer_.position()));
+    CHECK(writer_.position() == offset);
     return {};
+  }
+
+  void end_segment() {
+    const SegmentRecut& recut = *planned_.front().recut;
+    if (recut.position() == recut.bytes()) planned_.pop_front();
   }
 
   void report() const {
@@ -143,12 +175,14 @@ class Capture {
     task_.report(progress);
   }
 
+  Store& store_;
   NbdSource& source_;
   const Parent& parent_;
   ImageWriter& writer_;
   TaskContext& task_;
-  std::vector<KnownSegment> known_;
-  std::vector<SourceRange> ranges_;
+  ParentChunks chunks_;
+  std::deque<Planned> planned_;      // at most kSegmentsPlannedAtOnce
+  std::vector<SourceRange> ranges_;  // what must be read of them
   std::uint64_t bytes_read_ = 0;
 };
 
@@ -161,7 +195,7 @@ Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, 
   const Parent parent = TRY(Parent::find(store, options.parent, *source));
   const auto writer =
       TRY(ImageWriter::begin(store, source->disk_bytes(), {.label = options.label, .threads = options.threads}));
-  Capture capture(*source, parent, *writer, task);
+  Capture capture(store, *source, parent, *writer, task);
   TRY(capture.run());
   ImageRecord record = TRY(writer->finish(task));
   return CaptureResult{std::move(record), capture.bytes_read()};
