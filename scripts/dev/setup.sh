@@ -15,12 +15,13 @@ missing_packages() {
   local package
   while read -r package; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
-  done <packaging/debian-packages.txt
+  done <"$1"
 }
 
-install_debian_packages() {
+# install_listed_packages LIST: those of the file's packages that are not there.
+install_listed_packages() {
   local missing
-  missing=$(missing_packages)
+  missing=$(missing_packages "$1")
   [ -z "$missing" ] && return 0
   echo "dev: installing $(wc -l <<<"$missing") Debian packages"
   as_root apt-get -o DPkg::Lock::Timeout=500 -qq update
@@ -60,7 +61,7 @@ install_npm_packages() {
 }
 
 dev_setup() {
-  install_debian_packages
+  install_listed_packages packaging/debian-packages.txt
   ensure_node
   install_npm_packages
 }

@@ -13,6 +13,7 @@
 #include "base/task_context.h"
 #include "base/text.h"
 #include "image/capture.h"
+#include "image/copy.h"
 #include "image/file_capture.h"
 #include "image/image_record.h"
 #include "image/inspect.h"
@@ -31,6 +32,7 @@ using image::ImageRecord;
 struct Arguments {
   std::string store;
   std::string file;
+  std::string to;
   std::string root;
   std::string label;
   std::string uri;
@@ -117,6 +119,21 @@ Status get(const Arguments& arguments, const Program& program) {
   TRY(image::restore_raw_file(*store, root, arguments.file, task));
   clear_progress();
   if (program.output == OutputFormat::kJson) print_json(to_json(*record));
+  return {};
+}
+
+Status copy(const Arguments& arguments, const Program& program) {
+  const auto root = TRY(image::Digest::parse(arguments.root));
+  const auto from = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
+  const auto to = TRY(image::open_directory_store(arguments.to, Access::kReadWrite));
+  TaskContext task = task_with_progress();
+  const auto result = TRY(image::copy_image(*from, *to, root, task));
+  clear_progress();
+  if (program.output == OutputFormat::kJson) {
+    print_json(json::object{{"bytesSent", result.bytes_sent}, {"chunksSent", result.chunks_sent}});
+  } else {
+    print_line(fmt::format("{} sent in {} chunks", to_human_bytes(result.bytes_sent), result.chunks_sent));
+  }
   return {};
 }
 
@@ -219,6 +236,9 @@ void add_store_commands(CLI::App& app, Program& program) {
   CLI::App* const get_command = add("get", "Write an image as a sparse raw disk file", get);
   get_command->add_option("ROOT", arguments->root, "The image's root")->required();
   get_command->add_option("OUT", arguments->file, "The file to write; one that is there is replaced")->required();
+  CLI::App* const copy_command = add("copy", "Send an image to another store: only what is missing there", copy);
+  copy_command->add_option("TO", arguments->to, "The other store's folder")->required();
+  copy_command->add_option("ROOT", arguments->root, "The image's root")->required();
   add("list", "List the images", list);
   add("verify", "Read everything and report what is damaged", verify);
   add("stats", "Count images, chunks and bytes", stats);

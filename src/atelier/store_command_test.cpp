@@ -103,6 +103,20 @@ TEST_F(StoreCommand, ListAndStatsAreTablesForPeople) {
   EXPECT_NE(atelier("verify " + store()).find("0 problems"), std::string::npos);
 }
 
+TEST_F(StoreCommand, CopySendsAnImageOnceAndItReadsBackThere) {
+  const std::string root = first_line(atelier("put " + store() + " " + file("disk.raw")));
+  const std::string other = file("other");
+  atelier("init " + other);
+  const auto first = parse_json_object(atelier(fmt::format("copy {} {} {} -o json", store(), other, root)));
+  ASSERT_TRUE(first.has_value());
+  EXPECT_GT(uint_at(*first, "bytesSent"), 30U * 65536U) << "the random bytes do not shrink";
+  const auto again = parse_json_object(atelier(fmt::format("copy {} {} {} -o json", store(), other, root)));
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(uint_at(*again, "bytesSent"), 0U);
+  atelier(fmt::format("get {} {} {}", other, root, file("out.raw")));
+  run(fmt::format("cmp {} {}", file("disk.raw"), file("out.raw")));
+}
+
 TEST_F(StoreCommand, WhatIsNoDiskIsRefusedAndLeavesNothing) {
   std::ofstream(file("text")) << "hello";
   run("qemu-img create -q -f qcow2 -F raw -b " + file("disk.raw") + " " + file("overlay.qcow2"));
