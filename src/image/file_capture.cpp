@@ -48,7 +48,6 @@ Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path
     return fail(Code::kInvalidArgument, "A raw disk file has a multiple of 512 bytes, and some.");
   }
   const auto writer = TRY(ImageWriter::begin(store, file_bytes, {.label = options.label, .threads = options.threads}));
-  std::vector<std::byte> buffer(1U << 20);
   std::uint64_t bytes_read = 0;
   while (writer->position() < file_bytes) {
     const DataRange data = TRY(next_data(file.get(), writer->position(), file_bytes));
@@ -56,11 +55,11 @@ Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path
     const std::uint64_t end = data.offset + data.bytes;
     while (writer->position() < end) {
       TRY(task.check());
-      const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - writer->position()));
-      const auto piece = std::span(buffer).first(wanted);
-      const std::size_t count = TRY(read_at(file.get(), writer->position(), piece, "read the disk file"));
+      const auto room = TRY(writer->reserve());
+      const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), end - writer->position()));
+      const std::size_t count = TRY(read_at(file.get(), writer->position(), room.first(wanted), "read the disk file"));
       if (count == 0) return fail(Code::kConflict, "The disk file shrank while it was read.");
-      TRY(writer->append_data(piece.first(count)));
+      TRY(writer->append_reserved(count));
       bytes_read += count;
       Progress progress = writer->counts();
       progress.phase = "Reading";

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstring>
 #include <map>
@@ -53,12 +52,14 @@ class ImageWriter::Pipeline {
     join();
   }
 
+  Result<std::span<std::byte>> reserve();
+  Status append_reserved(std::size_t bytes);
   Status append_data(std::span<const std::byte> bytes);
   Status append_hole(std::uint64_t bytes);
   Status append_known_segment(std::size_t index, const Digest& segment);
   Status append_known_chunk(const Digest& id, std::uint32_t bytes);
   Result<ImageRecord> finish();
-  bool at_chunk_boundary() const { return partial_bytes_ == 0 && cutter_.at_boundary(); }
+  bool at_chunk_boundary() const { return uncut_bytes() == 0 && cutter_.at_boundary(); }
   std::uint64_t position() const { return position_; }
   Progress counts() const { return tree_.counts(); }
 
@@ -73,13 +74,12 @@ class ImageWriter::Pipeline {
   Status status();
 
   Status check_room(std::uint64_t bytes);
-  std::size_t grain_bytes_here() const;
-  Status add_grain(std::span<const std::byte> grain);
-  Status add_partial(std::span<const std::byte> bytes);
+  std::size_t uncut_bytes() const;
+  Status cut();
   Status ensure_batch();
-  Status end_chunk();
-  Status add_hole(std::uint64_t bytes);
-  Status add_piece(const Piece& piece);
+  void end_chunk();
+  void add_hole(std::uint64_t bytes);
+  Status add_known(const Piece& piece);
   Status submit();
 
   Store& store_;
@@ -89,11 +89,10 @@ class ImageWriter::Pipeline {
 
   // The caller's thread:
   Cutter cutter_;
-  std::uint64_t position_ = 0;                  // of the next byte that is appended
-  std::array<std::byte, kGrainBytes> partial_;  // a grain that has not come whole
-  std::size_t partial_bytes_ = 0;
+  std::uint64_t position_ = 0;  // of the next byte that is appended
   BatchPointer batch_;
   std::size_t chunk_at_ = 0;  // where the open chunk begins in batch_
+  std::size_t cut_at_ = 0;    // where the first grain begins that has not come whole
   std::uint64_t batches_cut_ = 0;
   bool finished_ = false;
 
@@ -175,23 +174,34 @@ Status ImageWriter::Pipeline::check_room(std::uint64_t bytes) {
   return {};
 }
 
-// The length of the grain at position_, or of the one that is partly there.
-std::size_t ImageWriter::Pipeline::grain_bytes_here() const {
-  const std::uint64_t begin = position_ - partial_bytes_;
-  return static_cast<std::size_t>(std::min<std::uint64_t>(kGrainBytes, disk_bytes_ - begin));
+std::size_t ImageWriter::Pipeline::uncut_bytes() const { return batch_ == nullptr ? 0 : batch_->plain_used - cut_at_; }
+
+Result<std::span<std::byte>> ImageWriter::Pipeline::reserve() {
+  TRY(check_room(0));
+  TRY(ensure_batch());
+  const std::size_t room = Batch::kPlainMax - batch_->plain_used;
+  CHECK(room > 0);
+  return std::span(batch_->plain.get() + batch_->plain_used,
+                   static_cast<std::size_t>(std::min<std::uint64_t>(room, disk_bytes_ - position_)));
+}
+
+Status ImageWriter::Pipeline::append_reserved(std::size_t bytes) {
+  TRY(check_room(bytes));
+  if (bytes == 0) return {};
+  CHECK(batch_ != nullptr && bytes <= Batch::kPlainMax - batch_->plain_used);
+  batch_->plain_used += bytes;
+  position_ += bytes;
+  TRY(cut());
+  return batch_->is_full() ? submit() : Status{};
 }
 
 Status ImageWriter::Pipeline::append_data(std::span<const std::byte> bytes) {
   TRY(check_room(bytes.size()));
   while (!bytes.empty()) {
-    const std::size_t grain_bytes = grain_bytes_here();
-    const std::size_t count = std::min(bytes.size(), grain_bytes - partial_bytes_);
-    if (count == grain_bytes) {
-      position_ += count;
-      TRY(add_grain(bytes.first(count)));
-    } else {
-      TRY(add_partial(bytes.first(count)));
-    }
+    const auto into = TRY(reserve());
+    const std::size_t count = std::min(bytes.size(), into.size());
+    std::memcpy(into.data(), bytes.data(), count);
+    TRY(append_reserved(count));
     bytes = bytes.subspan(count);
   }
   return {};
@@ -199,52 +209,51 @@ Status ImageWriter::Pipeline::append_data(std::span<const std::byte> bytes) {
 
 Status ImageWriter::Pipeline::append_hole(std::uint64_t bytes) {
   TRY(check_room(bytes));
-  static constexpr std::array<std::byte, kGrainBytes> kZeros{};
   while (bytes > 0) {
-    const std::size_t grain_bytes = grain_bytes_here();
-    const bool on_edge = partial_bytes_ == 0;
-    if (on_edge && bytes >= grain_bytes) {
+    const std::size_t uncut = uncut_bytes();
+    const bool to_the_end = position_ + bytes == disk_bytes_;
+    if (uncut == 0 && (to_the_end || bytes >= kGrainBytes)) {
       // Whole grains at once, with the disk's last one even if it is short.
-      const bool to_the_end = position_ + bytes == disk_bytes_;
       const std::uint64_t whole = to_the_end ? bytes : bytes / kGrainBytes * kGrainBytes;
-      TRY(end_chunk());
+      TRY(ensure_batch());
+      end_chunk();
       cutter_.reset();
       position_ += whole;
-      TRY(add_hole(whole));
+      add_hole(whole);
       bytes -= whole;
       continue;
     }
-    const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, grain_bytes - partial_bytes_));
-    TRY(add_partial(std::span(kZeros).first(count)));
+    // The rest of a grain that has begun, or the begin of one that goes on.
+    const auto into = TRY(reserve());
+    const auto count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(bytes, std::min(into.size(), kGrainBytes - uncut)));
+    std::memset(into.data(), 0, count);
+    TRY(append_reserved(count));
     bytes -= count;
   }
-  return {};
+  return batch_ != nullptr && batch_->is_full() ? submit() : Status{};
 }
 
-Status ImageWriter::Pipeline::add_partial(std::span<const std::byte> bytes) {
-  const std::size_t grain_bytes = grain_bytes_here();
-  std::memcpy(partial_.data() + partial_bytes_, bytes.data(), bytes.size());
-  partial_bytes_ += bytes.size();
-  position_ += bytes.size();
-  if (partial_bytes_ < grain_bytes) return {};
-  partial_bytes_ = 0;
-  return add_grain(std::span(partial_).first(grain_bytes));
-}
-
-// `grain` ends at position_.
-Status ImageWriter::Pipeline::add_grain(std::span<const std::byte> grain) {
-  const Cutter::Step step = cutter_.step(grain);
-  if (step == Cutter::Step::kHole) {
-    TRY(end_chunk());
-    return add_hole(grain.size());
+// Cuts the whole grains that have come, where they lie.
+Status ImageWriter::Pipeline::cut() {
+  while (cut_at_ < batch_->plain_used) {
+    const std::uint64_t begin = position_ - uncut_bytes();
+    const auto grain_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(kGrainBytes, disk_bytes_ - begin));
+    if (uncut_bytes() < grain_bytes) return {};
+    const Cutter::Step step = cutter_.step({batch_->plain.get() + cut_at_, grain_bytes});
+    if (step == Cutter::Step::kHole) {
+      end_chunk();
+      cut_at_ += grain_bytes;
+      chunk_at_ = cut_at_;
+      add_hole(grain_bytes);
+      continue;
+    }
+    cut_at_ += grain_bytes;
+    const std::uint64_t end = begin + grain_bytes;
+    const bool segment_ends = end % kSegmentBytes == 0 || end == disk_bytes_;
+    if (segment_ends) cutter_.reset();
+    if (segment_ends || step == Cutter::Step::kEnd) end_chunk();
   }
-  TRY(ensure_batch());
-  CHECK(batch_->plain_used + grain.size() <= Batch::kPlainMax);
-  std::memcpy(batch_->plain.get() + batch_->plain_used, grain.data(), grain.size());
-  batch_->plain_used += grain.size();
-  const bool segment_ends = position_ % kSegmentBytes == 0 || position_ == disk_bytes_;
-  if (segment_ends) cutter_.reset();
-  if (segment_ends || step == Cutter::Step::kEnd) return end_chunk();
   return {};
 }
 
@@ -257,36 +266,47 @@ Status ImageWriter::Pipeline::ensure_batch() {
   }
   batch_ = std::move(*batch);
   batch_->number = batches_cut_++;
-  chunk_at_ = 0;
+  chunk_at_ = cut_at_ = 0;
   return {};
 }
 
-Status ImageWriter::Pipeline::end_chunk() {
-  if (batch_ == nullptr || batch_->plain_used == chunk_at_) return {};
-  const Piece piece{
-      .kind = Piece::Kind::kChunk, .disk_bytes = batch_->plain_used - chunk_at_, .plain_at = chunk_at_, .id = {}};
-  chunk_at_ = batch_->plain_used;
-  return add_piece(piece);
+// The open chunk, if any, ends at cut_at_.
+void ImageWriter::Pipeline::end_chunk() {
+  if (cut_at_ == chunk_at_) return;
+  batch_->pieces.push_back(
+      {.kind = Piece::Kind::kChunk, .disk_bytes = cut_at_ - chunk_at_, .plain_at = chunk_at_, .id = {}});
+  chunk_at_ = cut_at_;
 }
 
-Status ImageWriter::Pipeline::add_hole(std::uint64_t bytes) {
-  TRY(ensure_batch());
+void ImageWriter::Pipeline::add_hole(std::uint64_t bytes) {
   if (!batch_->pieces.empty() && batch_->pieces.back().kind == Piece::Kind::kHole) {
     batch_->pieces.back().disk_bytes += bytes;
-    return {};
+  } else {
+    batch_->pieces.push_back({.kind = Piece::Kind::kHole, .disk_bytes = bytes, .id = {}});
   }
-  return add_piece({.kind = Piece::Kind::kHole, .disk_bytes = bytes, .id = {}});
 }
 
-Status ImageWriter::Pipeline::add_piece(const Piece& piece) {
+Status ImageWriter::Pipeline::add_known(const Piece& piece) {
+  CHECK(at_chunk_boundary());
   TRY(ensure_batch());
   batch_->pieces.push_back(piece);
   return batch_->is_full() ? submit() : Status{};
 }
 
+// Hands the batch on. What has not become a chunk yet moves into the next one.
 Status ImageWriter::Pipeline::submit() {
   if (batch_ == nullptr) return {};
-  if (!cut_.push(std::move(batch_))) {
+  BatchPointer full = std::move(batch_);
+  const std::size_t chunk_at = chunk_at_;
+  const std::size_t open_bytes = cut_at_ - chunk_at_;
+  const std::size_t left_bytes = full->plain_used - chunk_at_;
+  if (left_bytes > 0) {
+    TRY(ensure_batch());
+    std::memcpy(batch_->plain.get(), full->plain.get() + chunk_at, left_bytes);
+    batch_->plain_used = left_bytes;
+    cut_at_ = open_bytes;
+  }
+  if (!cut_.push(std::move(full))) {
     TRY(status());
     return fail(Code::kInternal, "The image's writer has stopped.");
   }
@@ -310,7 +330,7 @@ Status ImageWriter::Pipeline::append_known_segment(std::size_t index, const Dige
                 fmt::format("The segment covers {} bytes of disk; {} are due here.", known.bytes(), bytes));
   }
   position_ += bytes;
-  return add_piece(
+  return add_known(
       {.kind = Piece::Kind::kSegment, .disk_bytes = bytes, .id = segment, .data_bytes = known.data_bytes()});
 }
 
@@ -323,7 +343,7 @@ Status ImageWriter::Pipeline::append_known_chunk(const Digest& id, std::uint32_t
     return fail(Code::kInvalidArgument, fmt::format("No chunk of {} bytes can stand at {}.", bytes, position_));
   }
   position_ = end;
-  return add_piece({.kind = Piece::Kind::kKnownChunk, .disk_bytes = bytes, .id = id});
+  return add_known({.kind = Piece::Kind::kKnownChunk, .disk_bytes = bytes, .id = id});
 }
 
 Result<ImageRecord> ImageWriter::Pipeline::finish() {
@@ -364,6 +384,8 @@ Result<std::unique_ptr<ImageWriter>> ImageWriter::begin(Store& store, std::uint6
 ImageWriter::ImageWriter(std::unique_ptr<Pipeline> pipeline) : pipeline_(std::move(pipeline)) {}
 ImageWriter::~ImageWriter() = default;
 
+Result<std::span<std::byte>> ImageWriter::reserve() { return pipeline_->reserve(); }
+Status ImageWriter::append_reserved(std::size_t bytes) { return pipeline_->append_reserved(bytes); }
 Status ImageWriter::append_data(std::span<const std::byte> bytes) { return pipeline_->append_data(bytes); }
 Status ImageWriter::append_hole(std::uint64_t bytes) { return pipeline_->append_hole(bytes); }
 Status ImageWriter::append_known_segment(std::size_t index, const Digest& segment) {

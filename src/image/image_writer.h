@@ -38,6 +38,10 @@ class ImageWriter {
   // The next bytes of the disk, in pieces of any length and alignment; the bytes are copied before it returns. Zeros
   // become holes. Errors of the stages behind come out of the next call, and out of every call after that.
   Status append_data(std::span<const std::byte> bytes);
+  // Saves that copy: memory for the next bytes of the disk, at least one and none behind its end, valid until the next
+  // call; filled by the caller, `bytes` of it become part of the image with append_reserved().
+  Result<std::span<std::byte>> reserve();
+  Status append_reserved(std::size_t bytes);
   // The next `bytes` bytes are zeros.
   Status append_hole(std::uint64_t bytes);
   // The next segment is the one that `segment` names, as in another image of this store. The position must be where

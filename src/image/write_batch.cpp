@@ -5,7 +5,7 @@
 namespace atelier::image {
 namespace {
 
-// A batch has at most 1.5 MiB of chunks of at least a grain, and each may need some bytes more than its length.
+// Each chunk may need some bytes more than its length while it is compressed, and none of them afterwards.
 std::size_t stored_bytes_max() { return compress_bound(Batch::kPlainMax) + compress_bound(kDataChunkBytesMax); }
 
 }  // namespace
@@ -20,6 +20,20 @@ void Batch::clear() {
 }
 
 namespace {
+
+// All in one call: side by side they take half the time.
+void hash_chunks(Batch& batch) {
+  std::vector<std::span<const std::byte>> plain;
+  std::vector<Piece*> pieces;
+  for (Piece& piece : batch.pieces) {
+    if (piece.kind != Piece::Kind::kChunk) continue;
+    plain.push_back(batch.plain_of(piece));
+    pieces.push_back(&piece);
+  }
+  std::vector<Digest> digests(plain.size());
+  sha256_each(plain, digests);
+  for (std::size_t i = 0; i < digests.size(); ++i) pieces[i]->id = digests[i];
+}
 
 Status find_new_chunks(Batch& batch, Index& index, Claims& claims) {
   std::vector<Digest> ids;
@@ -38,9 +52,7 @@ Status find_new_chunks(Batch& batch, Index& index, Claims& claims) {
 }  // namespace
 
 Status prepare_batch(Batch& batch, Index& index, Claims& claims) {
-  for (Piece& piece : batch.pieces) {
-    if (piece.kind == Piece::Kind::kChunk) piece.id = sha256(batch.plain_of(piece));
-  }
+  hash_chunks(batch);
   TRY(find_new_chunks(batch, index, claims));
   const std::size_t room = stored_bytes_max();
   std::size_t used = 0;

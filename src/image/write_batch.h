@@ -1,4 +1,4 @@
-// What the stages of an image's writing hand on: about a MiB of disk, cut.
+// What the stages of an image's writing hand on: about two MiB of disk, cut.
 #pragma once
 
 #include <cstddef>
@@ -36,8 +36,9 @@ struct Piece {
 
 // Buffers are kept when a batch goes around again.
 struct Batch {
-  static constexpr std::size_t kFullFrom = 1u << 20;
-  static constexpr std::size_t kPlainMax = kFullFrom + kDataChunkBytesMax;
+  // Four of the longest chunks, so that little is left over for the next batch.
+  static constexpr std::size_t kPlainMax = 4 * kDataChunkBytesMax;
+  // A batch is handed on when it has so many; a few more may have come in one go.
   static constexpr std::size_t kPiecesMax = 4096;
 
   Batch();
@@ -48,7 +49,7 @@ struct Batch {
     if (piece.codec == Codec::kRaw) return plain_of(piece);
     return {stored.get() + piece.stored_at, piece.stored_bytes};
   }
-  bool is_full() const { return plain_used >= kFullFrom || pieces.size() >= kPiecesMax; }
+  bool is_full() const { return plain_used == kPlainMax || pieces.size() >= kPiecesMax; }
   void clear();
 
   std::uint64_t number = 0;  // in disk order, from 0
