@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "image/boot_trace.h"
 #include "image/geometry.h"
 #include "image/quarantine.h"
 
@@ -83,7 +84,14 @@ Result<std::vector<ImageRecord>> list_images(Store& store) {
   return records;
 }
 
-Status remove_image(Store& store, const Digest& root) { return store.bucket().erase(record_name(root)); }
+Status remove_image(Store& store, const Digest& root) {
+  TRY(store.bucket().erase(record_name(root)));
+  // A trace that stays behind harms nobody: the image is gone.
+  if (const Status erased = store.bucket().erase(trace_name(root)); !erased) {
+    log::warning("store: {}", erased.error().message());
+  }
+  return {};
+}
 
 Result<ImageRecord> commit_image(Store& store, const ImageRecord& record, std::uint64_t begun_at) {
   const auto lock = TRY_DURING(store.lock_commits(FileLock::Kind::kShared), "commit the image");

@@ -1,11 +1,12 @@
 // nbdkit-atelier-plugin: offers every image of a store as a read-only disk; the export name is the image's root.
 //
-//   nbdkit -U SOCKET nbdkit-atelier-plugin.so store=DIR [cache-mib=N]
+//   nbdkit -U SOCKET nbdkit-atelier-plugin.so store=DIR [KEY=VALUE ...]    see configuration.h
 //
 // nbdkit is C: no exception may leave a callback.
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
+#include <signal.h>
 
 #include <cerrno>
 #include <cinttypes>
@@ -17,7 +18,7 @@
 #include <string>
 #include <utility>
 
-#include "base/text.h"
+#include "nbdkit_plugin/configuration.h"
 #include "nbdkit_plugin/served_images.h"
 
 // One request at a time per connection, any number of connections at once. Not NBDKIT_THREAD_MODEL_PARALLEL, although
@@ -28,22 +29,18 @@
 namespace {
 
 using namespace atelier;
+using atelier::nbdkit_plugin::Configuration;
+using atelier::nbdkit_plugin::ServedImage;
 using atelier::nbdkit_plugin::ServedImages;
 
 constexpr std::size_t kExtentsAtOnce = 4096;
-constexpr std::uint64_t kCacheMibMax = 65536;
 constexpr std::uint32_t kPreferredBlockBytes = 64U << 10;
 constexpr std::uint32_t kBlockBytesMax = 32U << 20;
-
-struct Configuration {
-  std::string store_folder;
-  image::ReadOptions read_options;
-};
 
 // One client's connection.
 struct Connection {
   std::string root;
-  std::shared_ptr<image::ImageReader> reader;  // shared by all connections to the image
+  std::shared_ptr<ServedImage> image;  // shared by all connections to it
 };
 
 // nbdkit calls without a context of ours, so these live as long as the program.
@@ -68,38 +65,35 @@ Connection& connection_of(void* handle) { return *static_cast<Connection*>(handl
 
 int configure(const char* key, const char* value) {
   return guarded(-1, [&] {
-    const std::string name = key;
-    if (name == "store") {
-      char* const path = nbdkit_realpath(value);  // says itself what is wrong
+    std::string text = value;
+    if (nbdkit_plugin::is_path_parameter(key)) {
+      char* const path = nbdkit_absolute_path(value);  // says itself what is wrong
       if (path == nullptr) return -1;
-      configuration.store_folder = path;
+      text = path;
       std::free(path);
-      return 0;
     }
-    if (name == "cache-mib") {
-      const auto mebibytes = parse_uint64(value);
-      if (!mebibytes || *mebibytes == 0 || *mebibytes > kCacheMibMax) {
-        nbdkit_error("cache-mib=%s: give the MiB of decoded data kept per image, 1 to 65536", value);
-        return -1;
-      }
-      configuration.read_options.chunk_cache_bytes = static_cast<std::size_t>(*mebibytes << 20);
-      return 0;
-    }
-    nbdkit_error("unknown parameter '%s': store=DIR and cache-mib=N are known", key);
-    return -1;
+    const Status set = nbdkit_plugin::set_parameter(configuration, key, text);
+    if (!set) nbdkit_error("%s", set.error().message().c_str());
+    return set ? 0 : -1;
   });
 }
 
 int configuration_complete() {
-  if (!configuration.store_folder.empty()) return 0;
-  nbdkit_error("store=DIR is missing: the folder of the store to serve");
-  return -1;
+  if (configuration.store_folder.empty()) {
+    nbdkit_error("store=DIR is missing: the folder of the store to serve");
+    return -1;
+  }
+  auto& cache = configuration.serve.chunks.cache;
+  if (cache && cache->file.empty()) cache.reset();  // only its size was given
+  return 0;
 }
 
 // Here and not earlier: neither threads nor the index may be carried over nbdkit's fork.
 int open_store() {
   return guarded(-1, [] {
-    auto opened = ServedImages::open(configuration.store_folder, configuration.read_options);
+    // A limit on the size of files is a full disk to the cache file, and no reason to end.
+    ::signal(SIGXFSZ, SIG_IGN);  // NOLINT(cert-err33-c): it cannot fail
+    auto opened = ServedImages::open(configuration.store_folder, configuration.serve);
     if (!opened) {
       nbdkit_error("cannot open the store: %s", opened.error().message().c_str());
       return -1;
@@ -115,20 +109,20 @@ void* open_image(int) {
   return guarded<void*>(nullptr, []() -> void* {
     const char* const name = nbdkit_export_name();
     if (name == nullptr) return nullptr;
-    auto reader = served_images->find(name);
-    if (!reader) {
-      const bool is_unknown = reader.error().code() == Code::kNotFound;
-      nbdkit_error("image cannot be served: %s", reader.error().message().c_str());
+    auto image = served_images->find(name);
+    if (!image) {
+      const bool is_unknown = image.error().code() == Code::kNotFound;
+      nbdkit_error("image cannot be served: %s", image.error().message().c_str());
       nbdkit_set_error(is_unknown ? ENOENT : EIO);
       return nullptr;
     }
-    return new Connection{name, std::move(*reader)};
+    return new Connection{name, std::move(*image)};
   });
 }
 
 void close_image(void* handle) { delete static_cast<Connection*>(handle); }
 
-std::int64_t disk_size(void* handle) { return static_cast<std::int64_t>(connection_of(handle).reader->disk_bytes()); }
+std::int64_t disk_size(void* handle) { return static_cast<std::int64_t>(connection_of(handle).image->disk_bytes()); }
 
 int block_size(void*, std::uint32_t* minimum, std::uint32_t* preferred, std::uint32_t* maximum) {
   *minimum = 1;
@@ -147,7 +141,7 @@ int failed(const Connection& connection, std::uint64_t offset, const Error& erro
 int read_bytes(void* handle, void* buffer, std::uint32_t count, std::uint64_t offset, std::uint32_t) {
   return guarded(-1, [&] {
     Connection& connection = connection_of(handle);
-    const Status status = connection.reader->read(offset, {static_cast<std::byte*>(buffer), count});
+    const Status status = connection.image->read(offset, {static_cast<std::byte*>(buffer), count});
     return status ? 0 : failed(connection, offset, status.error());
   });
 }
@@ -157,7 +151,7 @@ int describe_extents(void* handle, std::uint32_t count, std::uint64_t offset, st
   return guarded(-1, [&] {
     Connection& connection = connection_of(handle);
     const std::size_t count_max = (flags & NBDKIT_FLAG_REQ_ONE) != 0 ? 1 : kExtentsAtOnce;
-    const auto found = connection.reader->extents(offset, count, count_max);
+    const auto found = connection.image->extents(offset, count, count_max);
     if (!found) return failed(connection, offset, found.error());
     for (const image::Extent& extent : *found) {
       const bool is_hole = extent.kind == image::Extent::Kind::kHole;
@@ -177,9 +171,7 @@ int no(void*) { return 0; }
   description.longname = "Atelier images";
   description.version = ATELIER_VERSION;
   description.description = "Serves the images of an Atelier store as read-only disks.";
-  description.config_help =
-      "store=DIR     the folder of the store (required)\n"
-      "cache-mib=N   MiB of decoded data kept per image (default 32)";
+  description.config_help = nbdkit_plugin::kParametersHelp;
   description.magic_config_key = "store";
   description.config = configure;
   description.config_complete = configuration_complete;

@@ -113,8 +113,8 @@ TEST_F(Plugin, TellsSizeHolesAndThatItCanOnlyBeRead) {
   EXPECT_EQ(data_bytes, 4 * kMiB + 64 * kKiB);
 }
 
-TEST_F(Plugin, TakesAPreferenceForTheCache) {
-  const auto server = serve({"cache-mib=1"});
+TEST_F(Plugin, TakesPreferencesForMemoryAndReadAhead) {
+  const auto server = serve({"memory-mib=1", "read-ahead-mib=0"});
   run(fmt::format("nbdcopy --connections=4 '{}' {}", server->uri(one_), file("one.copy")));
   run(fmt::format("cmp {} {}", file("one"), file("one.copy")));
 }
@@ -158,8 +158,8 @@ TEST_F(Plugin, RefusesBadParameters) {
   const std::string store = "store=" + file("store");
   for (const Case& one :
        {Case{"", "store=DIR is missing"}, Case{"store=" + dir_.path().string(), "cannot open the store"},
-        Case{store + " colour=red", "unknown parameter 'colour'"}, Case{store + " cache-mib=0", "1 to 65536"},
-        Case{store + " cache-mib=x", "1 to 65536"}}) {
+        Case{store + " colour=red", "unknown parameter 'colour'"}, Case{store + " memory-mib=0", "1 to 65536"},
+        Case{store + " cache-mib=x", "16 to 4194304"}, Case{store + " trace=maybe", "on or off"}}) {
     const Outcome outcome =
         try_run("LD_PRELOAD=" ATELIER_PRELOAD " ASAN_OPTIONS=detect_leaks=0 timeout -s KILL 5 nbdkit -f -U " +
                 file("socket") + " " ATELIER_PLUGIN " " + one.parameters);
