@@ -28,8 +28,8 @@ NAMES = ("b", "c", "d", "x", "n", "b40", "o40")
 
 BASE = "systemd-sysv,udev,dbus,ifupdown,iproute2,openssh-server,sudo,less,locales,man-db,linux-image-cloud-amd64,python3,cron,rsyslog"
 SERVER = BASE + ",build-essential,gdb,git,vim,curl,rsync,tmux,nginx,postgresql,default-jdk-headless,python3-scipy,cmake"
-OTHER = BASE + ",build-essential,apache2,mariadb-server,php,golang-go,emacs-nox,ruby,nodejs,python3-numpy,git,strace,texlive-base"
-TEACHERS = "htop,sqlite3,python3-pandas,valgrind"  # installed into c
+OTHER = BASE + ",build-essential,apache2,mariadb-server,php,golang-go,emacs-nox,ruby,python3-numpy,git"
+TEACHERS = "htop,sqlite3,python3-pandas"  # installed into c
 TEACHER_REMOVES = "gdb"
 
 
@@ -72,7 +72,7 @@ def apt_sources():
 def debootstrap(target, packages, *hooks):
     release = dict(line.rstrip().split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1767225600"}
-    run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--skip=check/empty", f"--include={packages}", *hooks,
+    run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io", "--skip=check/empty", f"--include={packages}", *hooks,
         release["VERSION_CODENAME"], target, *apt_sources(), env=environment)
 
 
@@ -145,7 +145,7 @@ def real_trees(folder):
     debs = folder / "debs"
     debs.mkdir(exist_ok=True)
     # Downloaded now, installed into c later: what changes c needs no network.
-    hook = ('--customize-hook=APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -q -y --no-install-recommends --download-only install '
+    hook = ('--customize-hook=rm -f "$1"/var/cache/apt/archives/*.deb; APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -q -y --no-install-recommends --download-only install '
             f'{TEACHERS.replace(",", " ")} && cp "$1"/var/cache/apt/archives/*.deb {debs} && '
             'rm -f "$1"/var/cache/apt/archives/*.deb')
     say("installing the server's tree")

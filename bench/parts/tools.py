@@ -16,6 +16,7 @@ class Tool:
     settings = ""
     deduplicates = True
     verifies = False
+    reads_holes = False  # as data, at great length
     own_parts = ()  # files in the folder that are no part of the store: caches and indexes
 
     def __init__(self, folder):
@@ -84,6 +85,7 @@ class QemuImg(Tool):
 
 class Casync(Tool):
     name = "casync"
+    reads_holes = True
     settings = "content-defined chunks 16/64/256 KiB, zstd, SHA-512/256"
 
     def store(self, disk, tag):
@@ -104,6 +106,7 @@ class Borg(Tool):
         self.name = f"borg, {chunker} chunks"
         self.settings = f"{self.chunker}, zstd level 1, no encryption" + (", --sparse" if chunker == "fixed" else "")
         self.sparse = ["--sparse"] if chunker == "fixed" else []
+        self.reads_holes = chunker != "fixed"
 
     def environment(self):
         return {"BORG_BASE_DIR": str(self.folder / "base"), "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
