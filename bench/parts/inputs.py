@@ -26,7 +26,8 @@ FREE_BYTES_MIN = 16 * GIB
 OVERLAY_BYTES = 60 * MIB
 NAMES = ("b", "c", "d", "x", "n", "b40", "o40")
 
-BASE = "systemd-sysv,udev,dbus,ifupdown,iproute2,openssh-server,sudo,less,locales,man-db,linux-image-cloud-amd64,python3,cron,rsyslog"
+BASE = ("systemd-sysv,udev,dbus,ifupdown,iproute2,openssh-server,sudo,less,locales,man-db,linux-image-cloud-amd64,python3,cron,"
+        "rsyslog")
 SERVER = BASE + ",build-essential,gdb,git,vim,curl,rsync,tmux,nginx,postgresql,default-jdk-headless,python3-scipy,cmake"
 OTHER = BASE + ",build-essential,apache2,mariadb-server,php,golang-go,emacs-nox,ruby,python3-numpy,git"
 TEACHERS = "htop,sqlite3,python3-pandas"  # installed into c
@@ -72,8 +73,9 @@ def apt_sources():
 def debootstrap(target, packages, *hooks):
     release = dict(line.rstrip().split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1767225600"}
-    run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io", "--skip=check/empty", f"--include={packages}", *hooks,
-        release["VERSION_CODENAME"], target, *apt_sources(), env=environment)
+    run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io", "--skip=check/empty",
+        f"--include={packages}", *hooks, release["VERSION_CODENAME"], target, *apt_sources(),
+        env=environment)
 
 
 def make_ext4(disk, tree, size, seed):
@@ -122,7 +124,7 @@ def teacher_changes(tree, packages_folder):
     run("mount", "--bind", "/proc", tree / "proc")
     try:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        run("chroot", tree, "sh", "-c", "dpkg -i /tmp/debs/*.deb && rm -r /tmp/debs && dpkg -r " + TEACHER_REMOVES, env=environment)
+        run("chroot", tree, "sh", "-c", f"dpkg -i /tmp/debs/*.deb && rm -r /tmp/debs && dpkg -r {TEACHER_REMOVES}", env=environment)
     finally:
         run("umount", tree / "proc")
     edit_tree(tree)
@@ -145,8 +147,8 @@ def real_trees(folder):
     debs = folder / "debs"
     debs.mkdir(exist_ok=True)
     # Downloaded now, installed into c later: what changes c needs no network.
-    hook = ('--customize-hook=rm -f "$1"/var/cache/apt/archives/*.deb; APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -q -y --no-install-recommends --download-only install '
-            f'{TEACHERS.replace(",", " ")} && cp "$1"/var/cache/apt/archives/*.deb {debs} && '
+    hook = ('--customize-hook=rm -f "$1"/var/cache/apt/archives/*.deb; APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" '
+            f'apt-get -q -y --no-install-recommends --download-only install {TEACHERS.replace(",", " ")} && cp "$1"/var/cache/apt/archives/*.deb {debs} && '
             'rm -f "$1"/var/cache/apt/archives/*.deb')
     say("installing the server's tree")
     debootstrap(tree, SERVER, hook)
@@ -290,7 +292,8 @@ def ensure(folder, is_quick):
             raise RuntimeError("Making the inputs needs root (chroot and loop mounts).")
         (make_quick if is_quick else make_real)(folder)
         for name in NAMES:
-            say(f"{name}: {os.path.getsize(folder / f'{name}.raw') >> 20} MiB, {data_bytes(folder / f'{name}.raw') >> 20} MiB of data")
+            disk = folder / f"{name}.raw"
+            say(f"{name}: {os.path.getsize(disk) >> 20} MiB, {data_bytes(disk) >> 20} MiB of data")
         done.write_text("1\n")
     return {name: folder / f"{name}.raw" for name in NAMES} | {"overlay": folder / "overlay.qcow2"}
 
