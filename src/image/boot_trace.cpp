@@ -36,9 +36,9 @@ std::string trace_name(const Digest& root) { return "traces/" + root.hex(); }
 
 std::vector<std::byte> encode_trace(const Digest& root, std::span<const GrainRun> runs) {
   std::vector<std::byte> bytes;
-  bytes.reserve(kHeadBytes + runs.size() * kRunBytes + kCheckBytes);
-  put_text(bytes, kMagic);
-  put_digest(bytes, root);
+  // Byte by byte: GCC 12 warns wrongly of the insertion of a range here.
+  for (const char letter : kMagic) bytes.push_back(static_cast<std::byte>(letter));
+  for (const std::uint8_t byte : root.bytes) bytes.push_back(std::byte{byte});
   put_number(bytes, static_cast<std::uint32_t>(runs.size()));
   for (const GrainRun& run : runs) {
     put_number(bytes, run.first);
