@@ -67,14 +67,13 @@ def mib_per_second(size, seconds):
 
 # -- limits: seconds that the machine needs at the least for a number of data bytes ---------------------------------------
 
-def limit_seconds(results, job, size, scale="_all"):
+def limit_seconds(results, job, size, scale="_all", hashes=("sha256_each_32k", "sha256_openssl_512k")):
     """By the rates of all processors working at once (`_all`), or of one alone times their number (`_1`)."""
     rate = results["jobs"].get("limits")
     if rate is None:
         return None
-    sha, compress, decompress = (rate[name + scale] for name in (
-        "sha256_each_32k", "zstd1_compress_32k", "zstd1_decompress_32k"))
-    sha = max(sha, rate["sha256_openssl_512k" + scale])
+    sha = max(rate[name + scale] for name in hashes)
+    compress, decompress = rate["zstd1_compress_32k" + scale], rate["zstd1_decompress_32k" + scale]
     cost = {"first": 1 / sha + 1 / compress, "changed": 1 / sha, "restore": 1 / decompress + 1 / sha,
             "verify": 1 / decompress + 1 / sha}[job]
     return size * cost / (1 if scale == "_all" else rate["cores"])
@@ -99,9 +98,11 @@ def share_goal(table, results, name, job, title, size, share):
         return
     seconds = total(sample)
     reached, strict = limit / seconds, limit_seconds(results, name, size, "_1") / seconds
+    openssl = limit_seconds(results, name, size, hashes=("sha256_openssl_32k", "sha256_openssl_512k")) / seconds
     table.goal(title, goal, f"{reached:.0%}", reached >= share,
-               f"{seconds:.2f} s ({mib_per_second(size, seconds)} of data; {sample['seconds']:.2f} s without sync), limit {limit:.2f} s; "
-               f"CPU {sample['cpu_seconds']:.2f} s; {strict:.0%} of what the cores do one by one")
+               f"{seconds:.2f} s ({mib_per_second(size, seconds)} of data; {sample['seconds']:.2f} s without sync; CPU "
+               f"{sample['cpu_seconds']:.2f} s), limit {limit:.2f} s; {openssl:.0%} of the limit with OpenSSL's SHA-256, {strict:.0%} of "
+               "what the cores do one by one")
 
 
 def ratio_goal(table, title, job, factor, only_deduplicating):
@@ -179,6 +180,14 @@ def memory_rows(table, _, job):
                "full scans: 8 GiB disk {:.0f} MiB, 40 GiB disk {:.0f} MiB".format(job["d"]["peak_mib"], job["o40"]["peak_mib"]))
 
 
+def clone_rows(table, _, job):
+    title, mine = "clone: image to running VM's disk", [line for line in job["lines"] if line["maker"].startswith("atelier")]
+    slowest, largest = max(mine, key=lambda line: line["median_ms"]), max(line["kib"] for line in mine)
+    table.goal(title, "≤ 20 ms", f"{slowest['median_ms']:.1f} ms", slowest["median_ms"] <= 20,
+               "median of the slowest of " + ", ".join(f"{line['gib']} GiB" for line in mine) + "; durable")
+    table.goal(title, "≤ 1 MiB written", f"{largest} KiB", largest <= 1024)
+
+
 def rows_of_others(table, _, job):
     """A program that judges itself: {"rows": [{"job", "goal", "figure", "met", "from"}]}."""
     for row in job["rows"]:
@@ -190,7 +199,7 @@ ROWS = {"first": ("store the first disk", first_rows), "changed": ("store the ch
         "three": ("bytes stored for the three disks", three_rows), "cousins": ("the same tree on XFS or NTFS", cousin_rows),
         "restore": ("restore to raw", restore_rows), "verify": ("verify a store", verify_rows),
         "copy": ("copy the changed version", copy_rows), "memory": ("memory of an export", memory_rows),
-        "clone": ("clone: image to running VM's disk", rows_of_others), "boot": ("boot through the plugin", rows_of_others),
+        "clone": ("clone: image to running VM's disk", clone_rows), "boot": ("boot through the plugin", rows_of_others),
         "index": ("index of 40 million chunks", rows_of_others)}
 
 
