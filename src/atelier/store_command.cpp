@@ -10,17 +10,16 @@
 #include <string>
 #include <utility>
 
+#include "atelier/disk_file.h"
 #include "base/task_context.h"
 #include "base/text.h"
 #include "image/capture.h"
 #include "image/copy.h"
-#include "image/file_capture.h"
 #include "image/image_record.h"
 #include "image/inspect.h"
-#include "image/restore.h"
 #include "image/store.h"
 #include "image/verify.h"
-#include "vm/file_export.h"
+#include "vm/convert_file.h"
 
 namespace atelier::cli {
 namespace {
@@ -37,6 +36,8 @@ struct Arguments {
   std::string label;
   std::string uri;
   std::string parent;
+  std::string format = "raw";
+  std::string subformat;
 };
 
 TaskContext task_with_progress() {
@@ -66,21 +67,11 @@ Status init(const Arguments& arguments, const Program& program) {
   return {};
 }
 
-Result<image::CaptureResult> capture_file(image::Store& store, const Arguments& arguments, image::DiskFormat::Kind kind,
-                                          TaskContext& task) {
-  if (kind == image::DiskFormat::Kind::kRaw) {
-    return image::capture_raw_file(store, arguments.file, {.label = arguments.label}, task);
-  }
-  const std::filesystem::path file = std::filesystem::absolute(arguments.file);
-  const auto disk = TRY(vm::export_file(file, vm::FileFormat::kQcow2));
-  return image::capture_disk(store, {.nbd_uri = disk.uri(), .label = arguments.label}, task);
-}
-
 Status put(const Arguments& arguments, const Program& program) {
   const auto format = TRY(image::inspect_disk_file(arguments.file));
   const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadWrite));
   TaskContext task = task_with_progress();
-  const auto result = TRY(capture_file(*store, arguments, format.kind, task));
+  const auto result = TRY(store_disk_file(*store, arguments.file, format, arguments.label, task));
   clear_progress();
   if (program.output == OutputFormat::kJson) {
     json::object answer = to_json(result.record);
@@ -112,11 +103,12 @@ Status capture(const Arguments& arguments, const Program& program) {
 
 Status get(const Arguments& arguments, const Program& program) {
   const auto root = TRY(image::Digest::parse(arguments.root));
+  const auto target = TRY(vm::parse_target_format(arguments.format, arguments.subformat));
   const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
   const auto record = TRY(image::find_image(*store, root));
   if (!record) return fail(Code::kNotFound, "The store has no such image. `atelier store list` shows those it has.");
   TaskContext task = task_with_progress();
-  TRY(image::restore_raw_file(*store, root, arguments.file, task));
+  TRY(write_disk_file(*store, root, arguments.file, target, task));
   clear_progress();
   if (program.output == OutputFormat::kJson) print_json(to_json(*record));
   return {};
@@ -223,7 +215,8 @@ void add_store_commands(CLI::App& app, Program& program) {
     return sub;
   };
   add("init", "Make an empty store", init);
-  CLI::App* const put_command = add("put", "Store a raw or qcow2 disk file as an image and print its root", put);
+  CLI::App* const put_command =
+      add("put", "Store a disk file (raw, qcow2, VHD, VHDX, VMDK or VDI) as an image and print its root", put);
   put_command->add_option("FILE", arguments->file, "The disk file")->required();
   put_command->add_option("--label", arguments->label, "Kept with the image");
   CLI::App* const capture_command =
@@ -233,9 +226,13 @@ void add_store_commands(CLI::App& app, Program& program) {
                               "The root of the image below the overlay that the server offers: only what changed since "
                               "is read, when the server tells it (qemu:allocation-depth)");
   capture_command->add_option("--label", arguments->label, "Kept with the image");
-  CLI::App* const get_command = add("get", "Write an image as a sparse raw disk file", get);
+  CLI::App* const get_command = add("get", "Write an image as a disk file", get);
   get_command->add_option("ROOT", arguments->root, "The image's root")->required();
   get_command->add_option("OUT", arguments->file, "The file to write; one that is there is replaced")->required();
+  get_command->add_option("--format", arguments->format, "raw (sparse; the default), qcow2, vhd, vhdx or vmdk");
+  get_command->add_option(
+      "--subformat", arguments->subformat,
+      "vhd, vhdx: dynamic (the default) or fixed; vmdk: streamOptimized (the default) or monolithicSparse");
   CLI::App* const copy_command = add("copy", "Send an image to another store: only what is missing there", copy);
   copy_command->add_option("TO", arguments->to, "The other store's folder")->required();
   copy_command->add_option("ROOT", arguments->root, "The image's root")->required();

@@ -121,7 +121,7 @@ TEST_F(StoreCommand, WhatIsNoDiskIsRefusedAndLeavesNothing) {
   std::ofstream(file("text")) << "hello";
   run("qemu-img create -q -f qcow2 -F raw -b " + file("disk.raw") + " " + file("overlay.qcow2"));
   run("qemu-img create -q -f qcow2 -o data_file=" + file("data") + " " + file("split.qcow2") + " 1M");
-  run("qemu-img create -q -f vmdk " + file("disk.vmdk") + " 1M");
+  run("qemu-img create -q -f vmdk -o subformat=monolithicFlat " + file("disk.vmdk") + " 1M");
   for (const std::string name : {"text", "overlay.qcow2", "split.qcow2", "disk.vmdk"}) {
     const Outcome outcome = try_atelier("put " + store() + " " + file(name));
     EXPECT_EQ(outcome.exit_code, 2) << name << ": " << outcome.output;

@@ -50,19 +50,19 @@ Result<Source> find_source(const ops::Operation& operation, const catalog::Parts
   };
 }
 
-Result<vm::DiskExport> open_file(const std::filesystem::path& file) {
+// The uploaded file's disk, as NBD; `size_bytes` is what its header says.
+struct OpenDisk {
+  vm::DiskExport disk;
+  std::uint64_t size_bytes;
+};
+
+Result<OpenDisk> open_file(const std::filesystem::path& file) {
   const image::DiskFormat format = TRY(image::inspect_disk_file(file));
-  switch (format.kind) {
-    case image::DiskFormat::Kind::kRaw:
-      return vm::export_file(file, vm::FileFormat::kRaw);
-    case image::DiskFormat::Kind::kQcow2:
-      return vm::export_file(file, vm::FileFormat::kQcow2);
-    default:
-      break;
-  }
-  return fail(Code::kUnsupported,
-              fmt::format("The uploaded file is a {} disk. Convert it to qcow2 or raw and upload that.",
-                          image::to_string(format.kind)));
+  const vm::FileFormat file_format = TRY(vm::parse_file_format(image::to_string(format.kind)));
+  return OpenDisk {
+    TRY(vm::export_file(file, file_format))
+    , format.virtual_bytes
+  };
 }
 
 }  // namespace
@@ -82,9 +82,10 @@ Result<Accepted> begin(db::Transaction& transaction, Input input) {
 Result<json::object> run(const ops::Operation& operation, const catalog::Parts& parts, TaskContext& task) {
   if (auto finished = TRY(result_if_finished(operation, parts, task))) return *std::move(finished);
   const Source source = TRY(find_source(operation, parts));
-  const vm::DiskExport disk = TRY_DURING(open_file(source.file), "open the uploaded disk");
+  const OpenDisk opened = TRY_DURING(open_file(source.file), "open the uploaded disk");
   image::CaptureOptions options;
-  options.nbd_uri = disk.uri();
+  options.nbd_uri = opened.disk.uri();
+  options.disk_bytes = opened.size_bytes;
   options.label = string_at(operation.input, kResourceIdField);
   const auto captured = image::capture_disk(*source.home->store, options, task);
   if (!captured) return fail(store_failure(captured.error(), *source.home, "read the uploaded disk"));

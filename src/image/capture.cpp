@@ -1,5 +1,7 @@
 #include "image/capture.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <deque>
@@ -192,6 +194,11 @@ Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, 
   const auto source = TRY(NbdSource::open(
       {.uri = options.nbd_uri, .connections = options.connections, .requests_in_flight = options.requests_in_flight},
       task));
+  if (options.disk_bytes && *options.disk_bytes != source->disk_bytes()) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("The disk has {} bytes when read, and should have {}. It is refused.", source->disk_bytes(),
+                            *options.disk_bytes));
+  }
   const Parent parent = TRY(Parent::find(store, options.parent, *source));
   const auto writer =
       TRY(ImageWriter::begin(store, source->disk_bytes(), {.label = options.label, .threads = options.threads}));

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,10 @@
 #include "image/byte_order.h"
 #include "image/file_io.h"
 #include "image/qcow2_check.h"
+#include "image/vdi_check.h"
+#include "image/vhd_check.h"
+#include "image/vhdx_check.h"
+#include "image/vmdk_check.h"
 
 namespace atelier::image {
 namespace {
@@ -38,30 +41,29 @@ struct Magic {
   std::string_view name;  // completes "The file is ..."
 };
 
-// Disk formats that are recognised in order to name them.
+using Check = Result<DiskFormat> (*)(const DiskBytes&, const InspectOptions&);
+
 struct FormatMagic {
   std::string_view bytes;
   std::size_t offset;
-  std::optional<DiskFormat::Kind> kind;  // none: of no kind that will ever be taken
+  Check check;  // none: recognised in order to name it
   std::string_view name;
 };
 constexpr std::array kFormats = {
-    FormatMagic{"QFI\xfb"sv, 0, DiskFormat::Kind::kQcow2, "qcow2"sv},
-    FormatMagic{"conectix"sv, 0, DiskFormat::Kind::kVhd, "a dynamic VHD"sv},
-    FormatMagic{"vhdxfile"sv, 0, DiskFormat::Kind::kVhdx, "VHDX"sv},
-    FormatMagic{"KDMV"sv, 0, DiskFormat::Kind::kVmdk, "VMDK"sv},
-    FormatMagic{"COWD"sv, 0, DiskFormat::Kind::kVmdk, "VMDK"sv},
-    FormatMagic{"# Disk DescriptorFile"sv, 0, DiskFormat::Kind::kVmdk, "a VMDK descriptor"sv},
-    FormatMagic{"\x7f\x10\xda\xbe"sv, 64, DiskFormat::Kind::kVdi, "VDI"sv},
-    FormatMagic{"QED\0"sv, 0, std::nullopt, "QED"sv},
-    FormatMagic{"WithoutFreeSpace"sv, 0, std::nullopt, "Parallels"sv},
-    FormatMagic{"WithouFreSpacExt"sv, 0, std::nullopt, "Parallels"sv},
-    FormatMagic{"LUKS\xba\xbe"sv, 0, std::nullopt, "encrypted with LUKS"sv},
-    FormatMagic{"CD001"sv, 0x8001, std::nullopt, "an ISO 9660 image of a CD"sv},
+    FormatMagic{"QFI\xfb"sv, 0, check_qcow2, "qcow2"sv},
+    FormatMagic{"conectix"sv, 0, check_vhd, "VHD"sv},
+    FormatMagic{"vhdxfile"sv, 0, check_vhdx, "VHDX"sv},
+    FormatMagic{"KDMV"sv, 0, check_vmdk, "VMDK"sv},
+    FormatMagic{"\x7f\x10\xda\xbe"sv, 64, check_vdi, "VDI"sv},
+    FormatMagic{"COWD"sv, 0, nullptr, "a VMDK of the old kind"sv},
+    FormatMagic{"QED\0"sv, 0, nullptr, "QED"sv},
+    FormatMagic{"WithoutFreeSpace"sv, 0, nullptr, "Parallels"sv},
+    FormatMagic{"WithouFreSpacExt"sv, 0, nullptr, "Parallels"sv},
+    FormatMagic{"LUKS\xba\xbe"sv, 0, nullptr, "encrypted with LUKS"sv},
+    FormatMagic{"CD001"sv, 0x8001, nullptr, "an ISO 9660 image of a CD"sv},
 };
-
-// Also the first bytes of a fixed VHD's last sector.
-constexpr std::string_view kVhdFooter = "conectix"sv;
+constexpr FormatMagic kFixedVhd = {"conectix"sv, 0, check_vhd, "VHD"sv};  // in the last sector
+constexpr FormatMagic kVmdkText = {{}, 0, nullptr, "the descriptor of a VMDK whose data is in other files"sv};
 
 // What people send by mistake, to say it in a word.
 constexpr std::array kNoDisks = {
@@ -116,7 +118,18 @@ bool is_text(const Bytes& head) {
   return std::all_of(head.begin(), end, [](std::uint8_t c) { return c >= 0x20 || (c >= '\t' && c <= '\r'); });
 }
 
-constexpr std::string_view kWhatIsTaken = "Send a raw or qcow2 disk image.";
+// A VMDK's descriptor may begin with any comments.
+bool is_vmdk_text(const Bytes& head) {
+  constexpr std::string_view kVersion = "version=";
+  std::size_t at = 0;
+  while (at < head.size() && (head[at] == '#' || head[at] == ' ' || head[at] == '\r' || head[at] == '\n')) {
+    while (at < head.size() && head[at] != '\n') ++at;
+    ++at;
+  }
+  return has_at(head, at, kVersion) || has_at(head, 0, "# Disk DescriptorFile"sv);
+}
+
+constexpr std::string_view kWhatIsTaken = "Send a raw, qcow2, VHD, VHDX, VMDK or VDI disk image.";
 
 std::unexpected<Error> no_disk(std::string_view what) {
   return fail(Code::kInvalidArgument, fmt::format("The file is no disk image: it {}. {}", what, kWhatIsTaken));
@@ -153,7 +166,7 @@ std::string_view to_string(DiskFormat::Kind kind) {
     case DiskFormat::Kind::kQcow2:
       return "qcow2";
     case DiskFormat::Kind::kVhd:
-      return "vpc";
+      return "vhd";
     case DiskFormat::Kind::kVhdx:
       return "vhdx";
     case DiskFormat::Kind::kVmdk:
@@ -181,19 +194,19 @@ Result<DiskFormat> inspect_disk(const DiskBytes& bytes, const InspectOptions& op
   for (const FormatMagic& format : kFormats) {
     if (has_at(head, format.offset, format.bytes)) found.push_back(&format);
   }
-  constexpr FormatMagic kFixedVhd = {kVhdFooter, 0, DiskFormat::Kind::kVhd, "a fixed VHD"sv};
   // A dynamic VHD ends with a copy of its first sector: that is one format, not two.
-  if (bytes.size_bytes >= kSectorBytes && !has_at(head, 0, kVhdFooter)) {
+  if (bytes.size_bytes >= kSectorBytes && !has_at(head, 0, kFixedVhd.bytes)) {
     Bytes footer(kSectorBytes);
     TRY(bytes.read(bytes.size_bytes - kSectorBytes, footer, "its last sector"));
-    if (has_at(footer, 0, kVhdFooter)) found.push_back(&kFixedVhd);
+    if (has_at(footer, 0, kFixedVhd.bytes)) found.push_back(&kFixedVhd);
   }
+  if (is_vmdk_text(head)) found.push_back(&kVmdkText);
   if (found.size() > 1) {
     return fail(Code::kInvalidArgument, fmt::format("The file can be read as two formats, {} and {}, and is refused.",
                                                     found[0]->name, found[1]->name));
   }
   if (found.empty()) return check_raw(bytes, head, options);
-  if (found[0]->kind == DiskFormat::Kind::kQcow2) return check_qcow2(bytes, options);
+  if (found[0]->check != nullptr) return found[0]->check(bytes, options);
   return fail(Code::kUnsupported, fmt::format("The file is {}. {} Convert it with qemu-img convert -O qcow2.",
                                               found[0]->name, kWhatIsTaken));
 }

@@ -1,6 +1,6 @@
 // What a disk file from outside really is. The file is hostile: nothing it declares is believed, and only this code
-// looks at it before a confined process may open it. Both checks read a bounded number of bytes and never follow a
-// reference that the file makes to another file.
+// looks at it before a confined process may open it. It reads a bounded number of bytes and never follows a reference
+// that the file makes to another file.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +21,14 @@ struct DiskFormat {
   std::uint64_t virtual_bytes = 0;  // the size a guest sees; a multiple of 512
 };
 
-// "raw", "qcow2", ...: also the names that qemu gives the formats.
+// "raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi".
 std::string_view to_string(DiskFormat::Kind kind);
 
 struct InspectOptions {
   std::uint64_t virtual_bytes_max = kDiskBytesMax;
+  // How many bytes of the disk one byte of the file may hold, compressed; what reads as zeros does not count. zlib can
+  // say 1,032 in one byte; more is a bomb, or a disk that hardly compresses worse as a file with holes.
+  std::uint64_t expansion_max = 4096;
 };
 
 // A file's bytes wherever they are. `read_at` fills all of `out` from `offset`; it is only called inside the file.

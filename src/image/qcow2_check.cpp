@@ -6,8 +6,8 @@
 #include <array>
 #include <vector>
 
-#include "base/text.h"
 #include "image/byte_order.h"
+#include "image/format_rules.h"
 
 namespace atelier::image {
 namespace {
@@ -31,9 +31,7 @@ constexpr std::uint64_t kOffsetMask = 0x00fffffffffffe00;  // bits 9-55 of an L1
 constexpr std::uint64_t kCompressedFlag = std::uint64_t{1} << 62;
 constexpr std::uint64_t kZeroFlag = 1;
 
-std::unexpected<Error> refuse(std::string why) {
-  return fail(Code::kInvalidArgument, fmt::format("The qcow2 file is refused: {}", why));
-}
+std::unexpected<Error> refuse(std::string_view why) { return refuse_file("qcow2", why); }
 
 struct Header {
   std::uint32_t version = 0;
@@ -107,17 +105,6 @@ Result<Header> read_header(const DiskBytes& bytes) {
     return refuse("its clusters are too small for subclusters.");
   }
   return header;
-}
-
-Status check_size(const Header& header, const InspectOptions& options) {
-  if (header.virtual_bytes == 0) return refuse("its disk has no bytes.");
-  if (header.virtual_bytes > options.virtual_bytes_max) {
-    return fail(Code::kTooLarge,
-                fmt::format("The qcow2 file's disk has {}; at most {} are taken.", to_human_bytes(header.virtual_bytes),
-                            to_human_bytes(options.virtual_bytes_max)));
-  }
-  if (header.virtual_bytes % 512 != 0) return refuse("its disk size is not a multiple of 512 bytes.");
-  return {};
 }
 
 // A table must start on a cluster after the header and end inside the file.
@@ -196,29 +183,57 @@ Status check_snapshots(const DiskBytes& bytes, const Header& header) {
   return {};
 }
 
-Status check_l2_table(const DiskBytes& bytes, const Header& header, std::span<const std::uint8_t> table) {
-  // A compressed cluster's entry has its offset in the bits below 62 - (cluster_bits - 8).
-  const std::uint64_t compressed_mask = (std::uint64_t{1} << (62 - (header.cluster_bits - 8))) - 1;
+// How many clusters the L2 tables say the file holds.
+struct ClusterCounts {
+  std::uint64_t plain = 0;
+  std::uint64_t compressed = 0;
+};
+
+// Of a cluster, so many bytes are in the file at least: the last one of a disk may end with the disk.
+std::uint64_t cluster_bytes_min(const Header& header) {
+  const std::uint64_t rest = header.virtual_bytes % header.cluster_bytes();
+  return rest == 0 ? header.cluster_bytes() : rest;
+}
+
+Status check_l2_table(const DiskBytes& bytes, const Header& header, std::span<const std::uint8_t> table,
+                      ClusterCounts& counts) {
+  constexpr std::uint64_t kSectorBytes = 512;
+  // A compressed cluster's entry has its offset in the bits below 62 - (cluster_bits - 8), and above them how many
+  // sectors it goes on after its first.
+  const unsigned offset_bits = 62 - (header.cluster_bits - 8);
+  const std::uint64_t compressed_mask = (std::uint64_t{1} << offset_bits) - 1;
+  const bool has_subclusters = (header.incompatible & kExtendedL2) != 0;
   for (std::size_t at = 0; at < table.size(); at += header.l2_entry_bytes()) {
     const auto entry = big_endian_at<std::uint64_t>(table, at);
     std::uint64_t offset = 0;
+    std::uint64_t length = 0;
     if ((entry & kCompressedFlag) != 0) {
+      ++counts.compressed;
       offset = entry & compressed_mask;
+      const std::uint64_t more_sectors = (entry & (kCompressedFlag - 1)) >> offset_bits;
+      length = (more_sectors + 1) * kSectorBytes - offset % kSectorBytes;
     } else {
       offset = entry & kOffsetMask;
+      length = cluster_bytes_min(header);
       if (offset % header.cluster_bytes() != 0) return refuse("a data cluster starts between two clusters.");
-      const bool reads_as_zero = (header.incompatible & kExtendedL2) == 0 && (entry & kZeroFlag) != 0;
-      if (reads_as_zero) continue;
+      const bool reads_as_zero = !has_subclusters && (entry & kZeroFlag) != 0;
+      if (reads_as_zero && header.version < 3) return refuse("a cluster is marked as its version cannot.");
+      if (has_subclusters && offset == 0 && big_endian_at<std::uint32_t>(table, at + 12) != 0) {
+        return refuse("a cluster has parts but no place.");
+      }
+      if (reads_as_zero || offset == 0) continue;
+      ++counts.plain;
     }
-    if (offset >= bytes.size_bytes) {
+    if (!bytes.holds(offset, length)) {
       return refuse("a data cluster lies behind the end of the file. The file was cut off: send it again.");
     }
   }
   return {};
 }
 
-// Walks the active L1 table. No L2 table may be named twice: that bounds the work by the file's size.
-Status check_clusters(const DiskBytes& bytes, const Header& header) {
+// Walks the active L1 table. No L2 table may be named twice: that bounds the work by the file's size. Nor may the
+// tables claim more clusters than the file has room for, as they would by naming one again and again.
+Status check_clusters(const DiskBytes& bytes, const Header& header, const InspectOptions& options) {
   constexpr std::size_t kEntriesAtOnce = 8192;
   std::vector<std::uint64_t> l2_offsets;
   std::vector<std::uint8_t> entries;
@@ -237,10 +252,15 @@ Status check_clusters(const DiskBytes& bytes, const Header& header) {
   }
   std::ranges::sort(l2_offsets);
   if (std::ranges::adjacent_find(l2_offsets) != l2_offsets.end()) return refuse("it uses an L2 table twice.");
+  ClusterCounts counts;
   std::vector<std::uint8_t> table(header.cluster_bytes());
   for (const std::uint64_t offset : l2_offsets) {
     TRY(bytes.read(offset, table, "an L2 table"));
-    TRY(check_l2_table(bytes, header, table));
+    TRY(check_l2_table(bytes, header, table, counts));
+  }
+  const std::uint64_t room = (bytes.size_bytes - 1) / header.cluster_bytes() + 1;
+  if (counts.plain > room || counts.compressed > room * options.expansion_max) {
+    return refuse("its clusters claim more bytes than it has.");
   }
   return {};
 }
@@ -249,7 +269,7 @@ Status check_clusters(const DiskBytes& bytes, const Header& header) {
 
 Result<DiskFormat> check_qcow2(const DiskBytes& bytes, const InspectOptions& options) {
   const Header header = TRY(read_header(bytes));
-  TRY(check_size(header, options));
+  TRY(check_virtual_bytes("qcow2", header.virtual_bytes, options));
   TRY(check_extensions(bytes, header));
 
   const std::uint64_t bytes_per_l1_entry = header.cluster_bytes() * header.l2_entries();
@@ -265,7 +285,7 @@ Result<DiskFormat> check_qcow2(const DiskBytes& bytes, const InspectOptions& opt
   }
   TRY(check_table(bytes, header, header.refcount_offset, refcount_bytes, "reference count table"));
   TRY(check_snapshots(bytes, header));
-  TRY(check_clusters(bytes, header));
+  TRY(check_clusters(bytes, header, options));
   return DiskFormat{DiskFormat::Kind::kQcow2, header.virtual_bytes};
 }
 

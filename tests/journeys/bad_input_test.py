@@ -178,9 +178,20 @@ class BadInputTest(unittest.TestCase):
         with open(encrypted, "r+b") as header:
             header.seek(32)
             header.write((2).to_bytes(4, "big"))  # crypt_method: LUKS
-        vmdk = folder / "disk.vmdk"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", str(vmdk), "16M"], check=True)
-        return [text, picture, backing, data_file, encrypted, vmdk]
+        flat = folder / "flat.vmdk"  # its descriptor names a file of the host
+        subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", "-o", "subformat=monolithicFlat", str(flat), "16M"], check=True)
+        flat.write_text(flat.read_text().replace("flat-flat.vmdk", str(canary)).ljust(1024, "\n"))
+        differencing = folder / "differencing.vhd"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "vpc", str(differencing), "16M"], check=True)
+        footer = bytearray(differencing.read_bytes()[:512])
+        footer[60:64] = (4).to_bytes(4, "big")  # its type: a disk with a parent
+        footer[64:68] = bytes(4)
+        footer[64:68] = (~sum(footer) & 0xffffffff).to_bytes(4, "big")
+        with open(differencing, "r+b") as file:
+            file.write(footer)
+            file.seek(-512, 2)
+            file.write(footer)
+        return [text, picture, backing, data_file, encrypted, flat, differencing]
 
     def test_uploads_that_are_no_disk_or_reach_for_other_files(self):
         with tempfile.TemporaryDirectory() as folder:
