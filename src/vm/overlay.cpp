@@ -13,8 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/file_descriptor.h"
 #include "base/json.h"
 #include "vm/process.h"
+#include "vm/qcow2_overlay.h"
 
 namespace atelier::vm {
 namespace {
@@ -32,13 +34,10 @@ std::string percent_encode(std::string_view text) {
   return encoded;
 }
 
-Status sync_path(const std::filesystem::path& path, int flags) {
-  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
-  if (fd < 0) return fail(errno_error(errno, "open a disk to make it durable"));
-  const int failed = ::fsync(fd);
-  const int why = errno;
-  ::close(fd);
-  if (failed != 0) return fail(errno_error(why, "make a disk durable"));
+Status sync_folder(const std::filesystem::path& path) {
+  const FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0) return fail(errno_error(errno, "open a disk's folder to make its name durable"));
+  if (::fsync(folder.get()) != 0) return fail(errno_error(errno, "make a disk's name durable"));
   return {};
 }
 
@@ -96,14 +95,10 @@ Status create_overlay(const OverlayDisk& disk) {
   // Made beside its place and renamed: what has the name is whole.
   const std::filesystem::path part = disk.path.string() + ".part";
   std::filesystem::remove(part, error);
-  TRY_DURING(run_ok({.arguments = {"qemu-img", "create", "-q", "-f", "qcow2", "-u", "-F", "raw", "-b",
-                                   disk.backing.uri(), part.string(), std::to_string(disk.backing.disk_bytes)},
-                     .confinement = {}}),
-             "make the virtual machine's disk");
-  TRY(sync_path(part, O_RDWR));
+  TRY(write_qcow2_overlay(part, disk.backing.uri(), disk.backing.disk_bytes));
   if (::rename(part.c_str(), disk.path.c_str()) != 0)
     return fail(errno_error(errno, "name the virtual machine's disk"));
-  return sync_path(disk.path.parent_path(), O_RDONLY | O_DIRECTORY);
+  return sync_folder(disk.path.parent_path());
 }
 
 Result<DiskExport> export_overlay(const OverlayDisk& disk, const ExportOptions& options) {

@@ -18,7 +18,7 @@ struct OverlayDisk {
   NbdDisk backing;
 };
 
-// Makes the overlay file, durable when it returns: some 200 KB whatever the disk's size. The image server need not be
+// Makes the overlay file, durable when it returns: some 16 KB whatever the disk's size. The image server need not be
 // up. The folder must exist. A whole overlay of the same size that is there already is left alone, so that a journey
 // can be started again; kAlreadyExists when the path holds anything else.
 Status create_overlay(const OverlayDisk& disk);
