@@ -2,20 +2,23 @@
 # Makes a very small real Linux disk image from installed Debian packages: boots in seconds under plain emulation, takes
 # a NoCloud seed, runs an ssh server, obeys the power button.
 #
-#   build.sh OUT.qcow2|OUT.raw [generalized|specialized]
+#   build.sh OUT.qcow2|OUT.raw [generalized|specialized] [with-agent|without-agent]
 #
 # generalized (default): no machine-id, host name, ssh host key or user: they are made at first boot, from the seed where
 #   it says so.
 # specialized: has all of them (user student, password lab), like a disk that somebody has worked on.
+# with-agent (default): QEMU's guest agent runs, so that the host can freeze the file systems for a moment.
 #
 # Needs no mount and no loop device; run it as root or under fakeroot. Equal packages give an equal generalized disk, but for
 # time stamps.
 set -euo pipefail
 
-if [ $# -lt 1 ] || [ $# -gt 2 ]; then sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; fi
+if [ $# -lt 1 ] || [ $# -gt 3 ]; then sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2; fi
 out=$1
 kind=${2:-generalized}
+agent=${3:-with-agent}
 case $kind in generalized | specialized) ;; *) echo "build.sh: unknown kind '$kind'" >&2; exit 2 ;; esac
+case $agent in with-agent | without-agent) ;; *) echo "build.sh: unknown word '$agent'" >&2; exit 2 ;; esac
 case $out in *.qcow2 | *.raw) ;; *) echo "build.sh: the output must end in .qcow2 or .raw" >&2; exit 2 ;; esac
 if [ "$(id -u)" != 0 ]; then echo "build.sh: run it as root or under fakeroot, for the owners of files" >&2; exit 2; fi
 
@@ -68,6 +71,12 @@ make_root() {
   cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
   copy_module "$root/lib/modules/$kernel_release" net/core/failover drivers/net/net_failover drivers/net/virtio_net \
     drivers/cdrom/cdrom fs/isofs/isofs drivers/input/evdev drivers/acpi/button
+
+  if [ "$agent" = with-agent ]; then
+    cp /usr/sbin/qemu-ga "$root/usr/sbin/"
+    copy_libraries_of /usr/sbin/qemu-ga
+    copy_module "$root/lib/modules/$kernel_release" drivers/char/virtio_console
+  fi
 
   cc -Os -s -Wall -Wextra -Werror -ffile-prefix-map="$source_dir=." -o "$root/usr/bin/sudo" "$source_dir/sudo.c"
   chmod 4755 "$root/usr/bin/sudo"

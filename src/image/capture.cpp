@@ -191,9 +191,11 @@ class Capture {
 }  // namespace
 
 Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, TaskContext& task) {
-  const auto source = TRY(NbdSource::open(
-      {.uri = options.nbd_uri, .connections = options.connections, .requests_in_flight = options.requests_in_flight},
-      task));
+  const auto source = TRY(NbdSource::open({.uri = options.nbd_uri,
+                                           .connections = options.connections,
+                                           .requests_in_flight = options.requests_in_flight,
+                                           .layers = options.layers},
+                                          task));
   if (options.disk_bytes && *options.disk_bytes != source->disk_bytes()) {
     return fail(Code::kInvalidArgument,
                 fmt::format("The disk has {} bytes when read, and should have {}. It is refused.", source->disk_bytes(),

@@ -17,10 +17,11 @@ struct CaptureOptions {
   std::string nbd_uri{};
   // The size the disk must have, when the caller knows it: kInvalidArgument when the server offers another.
   std::optional<std::uint64_t> disk_bytes{};
-  // The image that the disk's topmost layer lies on, when the server offers an overlay: segments without a write in
-  // that layer are taken over from it unread. The image must have the very bytes below the layer. Without effect when
-  // the server does not tell the layer's writes, or when the store lacks the image or part of it.
+  // The image that the disk's topmost layers lie on, when the server offers an overlay: segments without a write in
+  // them are taken over from it unread. The image must have the very bytes below the layers. Without effect when
+  // the server does not tell the layers' writes, or when the store lacks the image or part of it.
   std::optional<Digest> parent{};
+  unsigned layers = 1;       // how many of the disk's topmost layers lie above the parent
   std::string label{};       // of the image's record
   unsigned connections = 2;  // at most
   unsigned requests_in_flight = 32;

@@ -83,8 +83,9 @@ void append(std::vector<SourceExtent>& extents, const SourceExtent& next) {
   }
 }
 
-// Lays both descriptions over each other from `offset` on; gives how many bytes both cover.
-std::uint64_t merge(const BlockStatus& status, std::uint64_t offset, std::uint64_t bytes_max,
+// Lays both descriptions over each other from `offset` on; gives how many bytes both cover. Extents at depth 1 to
+// `layers` are local; 0 is in no layer.
+std::uint64_t merge(const BlockStatus& status, std::uint64_t offset, std::uint64_t bytes_max, unsigned layers,
                     std::vector<SourceExtent>& out) {
   const Described whole{{{bytes_max, 0}}, true};
   const Described& allocation = status.allocation.seen ? status.allocation : whole;
@@ -100,11 +101,11 @@ std::uint64_t merge(const BlockStatus& status, std::uint64_t offset, std::uint64
     while (d_end <= at) d_end += depth.extents[++d].first;
     const std::uint64_t next = std::min({a_end, d_end, end});
     const bool is_zero = (allocation.extents[a].second & LIBNBD_STATE_ZERO) != 0;
-    append(out,
-           {.offset = offset + at,
-            .bytes = next - at,
-            .content = is_zero ? SourceExtent::Content::kZero : SourceExtent::Content::kData,
-            .origin = depth.extents[d].second == 1 ? SourceExtent::Origin::kLocal : SourceExtent::Origin::kBacking});
+    const bool is_local = depth.extents[d].second >= 1 && depth.extents[d].second <= layers;
+    append(out, {.offset = offset + at,
+                 .bytes = next - at,
+                 .content = is_zero ? SourceExtent::Content::kZero : SourceExtent::Content::kData,
+                 .origin = is_local ? SourceExtent::Origin::kLocal : SourceExtent::Origin::kBacking});
     at = next;
   }
   return end;
@@ -152,7 +153,7 @@ class NbdSource::Impl {
       BlockStatus status;
       const std::uint64_t wanted = std::min(range.bytes - at, kStatusBytesMax);
       if (has_allocation_ || has_depth_) TRY(ask_status(range.offset + at, wanted, status, task));
-      const std::uint64_t covered = merge(status, range.offset + at, wanted, found);
+      const std::uint64_t covered = merge(status, range.offset + at, wanted, options_.layers, found);
       if (covered == 0) return fail(Code::kUnavailable, "The disk server describes no extent of the disk.");
       at += covered;
     }

@@ -19,7 +19,7 @@ namespace atelier::image {
 // A stretch of the disk as the server describes it.
 struct SourceExtent {
   enum class Content { kData, kZero };     // zero: reads as zeros
-  enum class Origin { kLocal, kBacking };  // local: written (also with zeros) in the topmost layer
+  enum class Origin { kLocal, kBacking };  // local: written (also with zeros) in one of the topmost layers
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;
   Content content = Content::kData;
@@ -38,6 +38,7 @@ struct NbdSourceOptions {
   unsigned connections = 2;  // at most; one when the server does not promise that several see the same disk
   unsigned requests_in_flight = 32;
   std::uint32_t request_bytes = 512U << 10;
+  unsigned layers = 1;  // the topmost ones that count as local; above a running VM's overlay lies a scratch file
   // Without any answer for so long the server counts as dead.
   std::chrono::seconds silence_max{120};
 };

@@ -90,6 +90,25 @@ TEST(NbdSource, TellsHolesAndWhatTheOverlayWrote) {
   EXPECT_EQ((*part)[2], (SourceExtent{3 * kMiB, 512, Content::kData, Origin::kLocal}));
 }
 
+TEST(NbdSource, SeveralLayersCountAsLocalWhenAskedTo) {
+  const TempDir dir;
+  run("qemu-img create -q -f qcow2 " + dir.file("base") + " 4M");
+  run("qemu-io -f qcow2 -c 'write -P 1 0 1M' " + dir.file("base"));
+  run("qemu-img create -q -f qcow2 -F qcow2 -b " + dir.file("base") + " " + dir.file("overlay"));
+  run("qemu-io -f qcow2 -c 'write -P 2 1M 1M' " + dir.file("overlay"));
+  run("qemu-img create -q -f qcow2 -F qcow2 -b " + dir.file("overlay") + " " + dir.file("scratch"));
+  run("qemu-io -f qcow2 -c 'write -P 3 2M 1M' " + dir.file("scratch"));
+  const DiskServer server(qemu_nbd(dir.file("scratch"), dir.file("s")), dir.file("s"));
+  const auto source = NbdSource::open({.uri = server.uri(), .layers = 2}, TaskContext());
+  ASSERT_TRUE(source.has_value()) << source.error().message();
+  const auto extents = (*source)->extents({0, 4 * kMiB}, TaskContext());
+  ASSERT_TRUE(extents.has_value()) << extents.error().message();
+  const std::vector<SourceExtent> expected = {{0, kMiB, Content::kData, Origin::kBacking},
+                                              {kMiB, 2 * kMiB, Content::kData, Origin::kLocal},
+                                              {3 * kMiB, kMiB, Content::kZero, Origin::kBacking}};
+  EXPECT_EQ(*extents, expected);
+}
+
 TEST(NbdSource, TakesAllForDataWhereTheServerTellsNothing) {
   const TempDir dir;
   const DiskServer server({"nbdkit", "-f", "-r", "-U", dir.file("s"), "--filter=noextents", "memory", "4M"},

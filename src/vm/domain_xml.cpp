@@ -45,6 +45,7 @@ std::optional<std::string> attribute(std::string_view element, std::string_view 
 }
 
 std::string vnc_path(const VmSpec& spec) { return (spec.folder / "run" / "vnc.sock").string(); }
+std::string agent_path(const VmSpec& spec) { return (spec.folder / "run" / "qga.sock").string(); }
 std::string seed_path(const VmSpec& spec) {
   return spec.seed == SeedDisk::kAttached ? (spec.folder / "seed.iso").string() : "";
 }
@@ -167,6 +168,10 @@ std::string domain_xml(const VmSpec& spec, Accelerator accelerator, std::uint16_
       "      <source path='{}' append='on'/>\n"
       "      <target port='0'/>\n"
       "    </serial>\n"
+      "    <channel type='unix'>\n"
+      "      <source mode='bind' path='{}'/>\n"
+      "      <target type='virtio' name='org.qemu.guest_agent.0'/>\n"
+      "    </channel>\n"
       "    <graphics type='vnc'>\n"
       "      <listen type='socket' socket='{}'/>\n"
       "    </graphics>\n"
@@ -178,7 +183,7 @@ std::string domain_xml(const VmSpec& spec, Accelerator accelerator, std::uint16_
       "    </rng>\n"
       "    <memballoon model='none'/>\n"
       "  </devices>\n",
-      xml_escape((spec.folder / "console.log").string()), xml_escape(vnc_path(spec)));
+      xml_escape((spec.folder / "console.log").string()), xml_escape(agent_path(spec)), xml_escape(vnc_path(spec)));
   xml += network(spec, ssh_port);
   xml += "</domain>\n";
   return xml;

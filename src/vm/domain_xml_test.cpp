@@ -71,6 +71,10 @@ TEST(DomainXmlTest, IsTheGoldenText) {
       <source path='/data/vms/7b0c6c5e/console.log' append='on'/>
       <target port='0'/>
     </serial>
+    <channel type='unix'>
+      <source mode='bind' path='/data/vms/7b0c6c5e/run/qga.sock'/>
+      <target type='virtio' name='org.qemu.guest_agent.0'/>
+    </channel>
     <graphics type='vnc'>
       <listen type='socket' socket='/data/vms/7b0c6c5e/run/vnc.sock'/>
     </graphics>

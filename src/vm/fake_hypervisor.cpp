@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace atelier::vm {
 namespace {
@@ -70,6 +72,28 @@ Status FakeHypervisor::remove(std::string_view uuid) {
   const std::scoped_lock lock(mutex_);
   if (const auto found = vms_.find(uuid); found != vms_.end()) vms_.erase(found);
   return {};
+}
+
+Result<DiskBackup> FakeHypervisor::begin_backup(std::string_view uuid, const BackupOptions&, TaskContext& task) {
+  TRY(task.check());
+  OverlayDisk disk;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto found = vms_.find(uuid);
+    if (found == vms_.end()) return no_such_vm(uuid);
+    if (found->second.power != PowerState::kRunning) {
+      return fail(Code::kFailedPrecondition, "The virtual machine does not run.");
+    }
+    disk = found->second.spec.disk;
+  }
+  // Nobody writes to the disk, so it keeps this moment by itself.
+  auto server = std::make_shared<DiskExport>(TRY(export_overlay(disk)));
+  std::string uri = server->uri();
+  return DiskBackup({.uri = std::move(uri),
+                     .layers = 1,
+                     .consistency = options_.backup,
+                     .health = [] { return Status(); },
+                     .keeper = std::move(server)});
 }
 
 VmStatus FakeHypervisor::status_of(const Vm& vm) {

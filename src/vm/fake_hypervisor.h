@@ -1,5 +1,5 @@
 // Virtual machines that exist only in memory: for trying the service on a machine without QEMU, and for tests of what
-// is above this seam. A VM "boots" and "shuts down" at once or after a delay; disks are looked at, never read.
+// is above this seam. A VM "boots" and "shuts down" at once or after a delay; it never writes to its disk.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,8 @@ class FakeHypervisor final : public Hypervisor {
  public:
   struct Options {
     std::chrono::milliseconds start_delay{0};
-    std::chrono::milliseconds shutdown_delay{0};  // of a guest asked to power off; longer than `graceful` = cut
+    std::chrono::milliseconds shutdown_delay{0};    // of a guest asked to power off; longer than `graceful` = cut
+    Consistency backup = Consistency::kFileSystem;  // what backups say; kCrash = guests without an agent
   };
 
   explicit FakeHypervisor(Options options) : options_(options) {}
@@ -26,6 +27,7 @@ class FakeHypervisor final : public Hypervisor {
   Status start(std::string_view uuid) override;
   Status stop(std::string_view uuid, const StopOptions& options, TaskContext& task) override;
   Status remove(std::string_view uuid) override;
+  Result<DiskBackup> begin_backup(std::string_view uuid, const BackupOptions& options, TaskContext& task) override;
   Result<VmStatus> status(std::string_view uuid) override;
   Result<std::vector<ListedVm>> list() override;
 

@@ -18,4 +18,16 @@ std::string_view to_string(PowerState state) {
   return "Unknown";
 }
 
+std::string_view to_string(Consistency consistency) {
+  switch (consistency) {
+    case Consistency::kStopped:
+      return "Stopped";
+    case Consistency::kFileSystem:
+      return "FileSystemConsistent";
+    case Consistency::kCrash:
+      return "CrashConsistent";
+  }
+  return "Unknown";
+}
+
 }  // namespace atelier::vm

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/task_context.h"
+#include "vm/disk_backup.h"
 #include "vm/overlay.h"
 
 namespace atelier::vm {
@@ -78,6 +79,12 @@ class Hypervisor {
   virtual Status stop(std::string_view uuid, const StopOptions& options, TaskContext& task) = 0;
   // Cuts the power and forgets the VM. Its folder and disk stay: they are the caller's.
   virtual Status remove(std::string_view uuid) = 0;
+
+  // Keeps this moment of a running VM's system disk and serves it. The guest's file systems are frozen for that moment
+  // if its agent answers. Whatever a former backup of this VM left, also one of a process that was killed, is ended
+  // first: the guest is thawed, the job aborted. So there is one backup of a VM at a time, and nobody may stop or
+  // remove the VM meanwhile. kFailedPrecondition when it does not run, kResourceExhausted when the host has no room.
+  virtual Result<DiskBackup> begin_backup(std::string_view uuid, const BackupOptions& options, TaskContext& task) = 0;
 
   virtual Result<VmStatus> status(std::string_view uuid) = 0;
   // Those of ours, ordered by uuid.

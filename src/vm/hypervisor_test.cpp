@@ -112,6 +112,14 @@ TEST_P(HypervisorTest, AVmWithoutItsDiskDoesNotStart) {
   EXPECT_EQ(power(), PowerState::kStopped);
 }
 
+TEST_P(HypervisorTest, OnlyARunningVmIsBackedUp) {
+  EXPECT_EQ(hypervisor().begin_backup(new_uuid(), {}, task_).error().code(), Code::kNotFound);
+  const auto refused = hypervisor().begin_backup(spec_.uuid, {}, task_);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(refused.error().message().find(spec_.folder.string()), std::string::npos) << "no host path";
+}
+
 TEST_P(HypervisorTest, RemoveCutsThePowerAndForgets) {
   ASSERT_EQ(problem_of(hypervisor().start(spec_.uuid)), "");
   EXPECT_TRUE(hypervisor().remove(spec_.uuid).has_value());

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "vm/domain_xml.h"
 #include "vm/host_port.h"
+#include "vm/libvirt_backup.h"
 #include "vm/libvirt_connection.h"
 #include "vm/resume_watch.h"
 
@@ -268,6 +269,11 @@ Status LibvirtHypervisor::remove(std::string_view uuid) {
   const auto gone = parts_->connection.domain(uuid);
   if (!gone && gone.error().code() == Code::kNotFound) return {};
   return fail(std::move(failure));
+}
+
+Result<DiskBackup> LibvirtHypervisor::begin_backup(std::string_view uuid, const BackupOptions& options,
+                                                   TaskContext& task) {
+  return begin_libvirt_backup(parts_->connection, std::string(uuid), options, task);
 }
 
 Result<VmStatus> LibvirtHypervisor::status(std::string_view uuid) {

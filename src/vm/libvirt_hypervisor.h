@@ -36,6 +36,7 @@ class LibvirtHypervisor final : public Hypervisor {
   Status start(std::string_view uuid) override;
   Status stop(std::string_view uuid, const StopOptions& options, TaskContext& task) override;
   Status remove(std::string_view uuid) override;
+  Result<DiskBackup> begin_backup(std::string_view uuid, const BackupOptions& options, TaskContext& task) override;
   Result<VmStatus> status(std::string_view uuid) override;
   Result<std::vector<ListedVm>> list() override;
 
