@@ -64,6 +64,8 @@ json::object operation_body(const ops::Operation& operation) {
                                     {"cancelRequested", operation.cancel_requested},
                                     {"attempts", operation.attempts},
                                     {"progress", progress_of(operation)}};
+  const std::string consistency = string_at(operation.result, "consistencyMode");  // of an exported VM's disk
+  if (!consistency.empty()) set_at(body, "properties.consistencyMode", json::value(consistency));
   return body;
 }
 

@@ -21,7 +21,7 @@ Result<gallery::Accepted> begin_export(const Call& call, db::Transaction& transa
                                            .os_type = facts.os_type,
                                            .principal = call.principal.name,
                                            .vm_id = facts.machine.id,
-                                           .power = power,
+                                           .vm_uuid = facts.record.uuid,
                                            .disk = std::move(facts.disk)};
   return gallery::export_image::begin(transaction, call.context.parts, input);
 }
@@ -37,8 +37,8 @@ Result<http::Response> save_image(Call& call) {
   auto found =
       database.read([&](db::Transaction& transaction) { return labs::save_image::find_machine(transaction, request); });
   const db::Resource machine = TRY(std::move(found));
-  // Asked before the transaction, which must not wait for a hypervisor. From here on the operation's exclusive key
-  // keeps others from starting the machine, and QEMU's own lock keeps the export off a disk in use.
+  // Asked before the transaction, which must not wait for a hypervisor. From then on the operation's exclusive key
+  // keeps others from starting and stopping the machine; whether it runs is asked again when the export begins.
   const vm::VmStatus status = TRY(labs::status_of(labs::vm_record_of(machine), lab_parts(call)));
   auto begun = database.write(
       [&](db::Transaction& transaction) { return begin_export(call, transaction, request, status.power); });

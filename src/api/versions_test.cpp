@@ -174,7 +174,7 @@ TEST_F(VersionsTest, AnOperationIsFollowedToItsEndByBothWays) {
   EXPECT_EQ(canceled.status, 202) << canceled.response.body;
   EXPECT_TRUE(bool_at(canceled.body, "properties.cancelRequested"));
   ops::Runner next(*database_, ops::Runner::Options{.poll = std::chrono::milliseconds(10)});
-  gallery::add_journeys(next, *parts_);
+  gallery::add_journeys(next, *parts_, hypervisor_);
   ASSERT_TRUE(next.start());
   finished(made.operation_id());
   const Answer over = ask(follow(made.header("Azure-AsyncOperation")));

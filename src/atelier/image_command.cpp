@@ -54,6 +54,7 @@ Status show_version(Service& service, const std::string& definition, const std::
                          {"State", string_at(body, "properties.provisioningState")},
                          {"Published", string_at(body, "properties.publishingProfile.publishedDate")},
                          {"Regions", replicas_of(body)},
+                         {"Consistency", string_at(body, "properties.atelier.consistencyMode")},
                          {"Id", string_at(body, "id")}});
 }
 

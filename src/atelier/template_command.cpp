@@ -62,6 +62,7 @@ Status print_exported(Service& service, const json::object& status) {
                          {"Version", last_segment(version_id)},
                          {"New", bytes("newBytes")},
                          {"Known already", bytes("knownBytes")},
+                         {"Consistency", string_at(status, "properties.consistencyMode")},
                          {"Id", version_id}});
 }
 
@@ -95,7 +96,8 @@ void add_template_commands(CLI::App& app, Program& program, const ClientOptions&
     set_command(*sub, program, options,
                 [arguments, action](Service& service) { return act(service, *arguments, action); });
   }
-  CLI::App* const export_command = add("export", "Export it to the shared image gallery; it must be stopped");
+  CLI::App* const export_command =
+      add("export", "Export it to the shared image gallery, stopped or as it is at one moment while it runs");
   export_command->add_option("--name", arguments->name, "The image's name")->required();
   export_command->add_option("--account", arguments->account, "By default the lab's own");
   export_command->add_flag("--no-wait", arguments->no_wait, "Do not wait for the end");

@@ -175,7 +175,7 @@ Result<std::unique_ptr<Service>> Service::start(const Options& options) {
                                                                .subscription_id = parts->identity.subscription_id,
                                                                .subscription_name = parts->identity.subscription_name});
 
-  gallery::add_journeys(*parts->runner, *parts->common);
+  gallery::add_journeys(*parts->runner, *parts->common, *parts->hypervisor);
   labs::add_journeys(*parts->runner, *parts->labs);
   api::add_journeys(*parts->runner, *parts->context);
   TRY_DURING(labs::resume(*parts->labs), "bring the virtual machines back");

@@ -33,8 +33,14 @@ std::vector<std::string> target_regions_of(const db::Resource& version) {
   return names;
 }
 
+// Ours, not Azure's: clients that do not know it pass over it.
+constexpr std::string_view kConsistencyMode = "atelier.consistencyMode";
+
 json::object result_of(const db::Resource& version, const ImageVersion& model) {
-  return {{kResourceIdField, version.id}, {"root", model.root}, {"diskBytes", model.disk_bytes}};
+  json::object result{{kResourceIdField, version.id}, {"root", model.root}, {"diskBytes", model.disk_bytes}};
+  const std::string consistency = string_at(version.properties, kConsistencyMode);
+  if (!consistency.empty()) result["consistencyMode"] = consistency;
+  return result;
 }
 
 // The version that the operation makes, if it may still be finished.
@@ -93,7 +99,7 @@ Result<std::optional<json::object>> result_if_finished(const ops::Operation& ope
 }
 
 Result<json::object> finish_creation(const ops::Operation& operation, const catalog::Parts& parts,
-                                     const image::ImageRecord& record, std::uint64_t bytes_read) {
+                                     const image::ImageRecord& record, const Captured& captured) {
   const auto finish = [&](db::Transaction& transaction) -> Result<json::object> {
     db::Resource version = TRY(version_being_made(transaction, operation));
     const catalog::Region& home = *TRY(parts.regions.require(version.location, "location"));
@@ -113,13 +119,16 @@ Result<json::object> finish_creation(const ops::Operation& operation, const cata
     catalog::keep_image_version(version, model);
     set_at(version.properties, "storageProfile.osDiskImage.sizeInGB",
            json::value((record.disk_bytes + kGib - 1) / kGib));
+    if (captured.consistency) {
+      set_at(version.properties, kConsistencyMode, json::value(vm::to_string(*captured.consistency)));
+    }
     for (const std::string& region : target_regions_of(version)) {
       if (region == home.name) continue;
       TRY(replicate_version::begin(transaction, version, region, operation.principal));
     }
     TRY(db::update_resource(transaction, version));
     json::object result = result_of(version, model);
-    result["bytesRead"] = bytes_read;
+    result["bytesRead"] = captured.bytes_read;
     result["newBytes"] = record.new_bytes;
     return result;
   };

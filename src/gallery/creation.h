@@ -14,6 +14,7 @@
 #include "image/image_record.h"
 #include "ops/operation.h"
 #include "ops/submit.h"
+#include "vm/disk_backup.h"
 
 namespace atelier::gallery {
 
@@ -32,11 +33,17 @@ inline constexpr std::string_view kResourceIdField = "resourceId";
 // short region names, the home region among them.
 Result<Accepted> begin_creation(db::Transaction& transaction, db::Resource version, ops::NewOperation operation);
 
+// What else is known of a version's bytes.
+struct Captured {
+  std::uint64_t bytes_read = 0;                     // of its source
+  std::optional<vm::Consistency> consistency = {};  // of a VM's disk; kept in properties.atelier.consistencyMode
+};
+
 // The home region's store has committed `record`: in one transaction the version becomes Succeeded there and one
 // ReplicateVersion operation per other target region is queued. Gives the operation's result. kUnavailable (try again)
 // when a deletion took the equal image away meanwhile; kFailedPrecondition when the version itself is gone.
 Result<json::object> finish_creation(const ops::Operation& operation, const catalog::Parts& parts,
-                                     const image::ImageRecord& record, std::uint64_t bytes_read);
+                                     const image::ImageRecord& record, const Captured& captured);
 
 // The result of an operation whose version is finished already: it ran before a crash. Empty when there is work to do;
 // kFailedPrecondition when the version is gone or is being deleted. Reports the whole disk as done.

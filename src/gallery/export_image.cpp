@@ -25,16 +25,6 @@ using catalog::VersionNumber;
 
 constexpr std::string_view kMadeDefinitionField = "madeDefinitionId";
 
-Status check_power(vm::PowerState power) {
-  if (power == vm::PowerState::kStopped || power == vm::PowerState::kCrashed) return {};
-  return fail(Error(Code::kFailedPrecondition,
-                    fmt::format("The template VM is {}. Stop the template VM first: the disk of a running machine "
-                                "would be torn.",
-                                to_lower(vm::to_string(power))))
-                  .with_reason("VirtualMachineRunning")
-                  .with_target("labVirtualMachineId"));
-}
-
 db::Resource child_row(const Input& input, const ArmId& id, std::string location) {
   db::Resource row;
   row.id = id.text();
@@ -110,10 +100,40 @@ db::Resource new_version(const Input& input, const ArmId& id, const catalog::Par
   return version;
 }
 
+// The VM's disk as something to read: as it is, or one moment of it.
+struct Disk {
+  std::optional<vm::DiskExport> stopped;
+  std::optional<vm::DiskBackup> backup;
+  std::string uri;
+  unsigned layers = 1;
+  vm::Consistency consistency = vm::Consistency::kStopped;
+};
+
+Result<Disk> open_disk(const std::string& vm_uuid, const vm::OverlayDisk& overlay, vm::Hypervisor& hypervisor,
+                       TaskContext& task) {
+  const auto status = hypervisor.status(vm_uuid);
+  if (!status && status.error().code() != Code::kNotFound) return fail(status.error());
+  const vm::PowerState power = status ? status->power : vm::PowerState::kStopped;
+  Disk disk;
+  if (power == vm::PowerState::kStopped || power == vm::PowerState::kCrashed) {
+    disk.stopped = TRY(vm::export_overlay(overlay));
+    disk.uri = disk.stopped->uri();
+    if (power == vm::PowerState::kCrashed) disk.consistency = vm::Consistency::kCrash;
+    return disk;
+  }
+  if (power != vm::PowerState::kRunning) {
+    return fail(Code::kUnavailable, fmt::format("The template VM is {}.", to_lower(vm::to_string(power))));
+  }
+  disk.backup = TRY(hypervisor.begin_backup(vm_uuid, {}, task));
+  disk.uri = disk.backup->uri();
+  disk.layers = disk.backup->layers();
+  disk.consistency = disk.backup->consistency();
+  return disk;
+}
+
 }  // namespace
 
 Result<Accepted> begin(db::Transaction& transaction, const catalog::Parts& parts, const Input& input) {
-  TRY(check_power(input.power));
   TRY(catalog::check_definition_name(input.image_name, "name"));
   const ArmId gallery_id = TRY(ArmId::parse_as(input.gallery.id, catalog::kGalleryType));
   ArmId definition_id = gallery_id.child("images", input.image_name);
@@ -135,7 +155,8 @@ Result<Accepted> begin(db::Transaction& transaction, const catalog::Parts& parts
                               .location = input.location,
                               .target_id = input.vm_id,
                               .principal = input.principal,
-                              .input = {{"overlay", input.disk.path.string()},
+                              .input = {{"vmUuid", input.vm_uuid},
+                                        {"overlay", input.disk.path.string()},
                                         {"socket", input.disk.backing.socket},
                                         {"parentRoot", input.disk.backing.export_name},
                                         {"diskBytes", input.disk.backing.disk_bytes},
@@ -144,7 +165,8 @@ Result<Accepted> begin(db::Transaction& transaction, const catalog::Parts& parts
   return begin_creation(transaction, std::move(version), std::move(operation));
 }
 
-Result<json::object> run(const ops::Operation& operation, const catalog::Parts& parts, TaskContext& task) {
+Result<json::object> run(const ops::Operation& operation, const catalog::Parts& parts, vm::Hypervisor& hypervisor,
+                         TaskContext& task) {
   if (auto finished = TRY(result_if_finished(operation, parts, task))) return *std::move(finished);
   const catalog::Region& home = *TRY(parts.regions.require(operation.location, "location"));
   task.report({.phase = "Preparing"});
@@ -153,14 +175,21 @@ Result<json::object> run(const ops::Operation& operation, const catalog::Parts& 
                                 .backing = {.socket = string_at(operation.input, "socket"),
                                             .export_name = string_at(operation.input, "parentRoot"),
                                             .disk_bytes = uint_at(operation.input, "diskBytes")}};
-  const vm::DiskExport disk = TRY_DURING(vm::export_overlay(overlay), "open the template VM's disk");
+  const Disk disk = TRY_DURING(open_disk(string_at(operation.input, "vmUuid"), overlay, hypervisor, task),
+                               "open the template VM's disk");
   image::CaptureOptions options;
-  options.nbd_uri = disk.uri();
+  options.nbd_uri = disk.uri;
+  options.layers = disk.layers;
   options.label = string_at(operation.input, kResourceIdField);
   options.parent = TRY(image::Digest::parse(overlay.backing.export_name));
   const auto captured = image::capture_disk(*home.store, options, task);
-  if (!captured) return fail(store_failure(captured.error(), home, "read the template VM's disk"));
-  return finish_creation(operation, parts, captured->record, captured->bytes_read);
+  if (!captured) {
+    // Why the disk went away, when it did: the capture only saw its server close.
+    if (disk.backup && !task.stop_requested()) TRY_DURING(disk.backup->health(), "read the template VM's disk");
+    return fail(store_failure(captured.error(), home, "read the template VM's disk"));
+  }
+  return finish_creation(operation, parts, captured->record,
+                         {.bytes_read = captured->bytes_read, .consistency = disk.consistency});
 }
 
 Status on_failure(db::Transaction& transaction, const ops::Operation& operation, const Error& error) {

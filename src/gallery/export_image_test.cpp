@@ -15,6 +15,7 @@ class ExportImageTest : public GalleryFixture {
             .location = "japaneast",
             .principal = "ayumi",
             .vm_id = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.LabServices/labs/l/virtualMachines/0",
+            .vm_uuid = "",
             .disk = overlay};
   }
   Result<Accepted> begin(const export_image::Input& given) {
@@ -63,13 +64,26 @@ TEST_F(ExportImageTest, TwoExportsOfOneMachineExcludeEachOther) {
   EXPECT_FALSE(find(gallery_id().child("images", "two").text()));
 }
 
-TEST_F(ExportImageTest, ARunningMachineIsToBeStoppedFirst) {
-  auto running = input("one");
-  running.power = vm::PowerState::kRunning;
-  const auto refused = begin(running);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code(), Code::kFailedPrecondition);
-  EXPECT_NE(refused.error().message().find("Stop the template VM first"), std::string::npos);
+TEST_F(ExportImageTest, OfARunningMachineOneMomentIsExportedAndTheVersionSaysSo) {
+  ASSERT_TRUE(runner_->start());
+  const vm::OverlayDisk overlay = make_overlay(import_base());
+  run_tool({"qemu-io", "-f", "qcow2", "-c", "write -P 0x77 5M 64k", overlay.path.string()});
+  auto given = input("prepared", overlay);
+  given.vm_uuid = new_uuid();
+  ASSERT_TRUE(hypervisor_.define({.uuid = given.vm_uuid, .name = "", .folder = folder_, .disk = overlay}));
+  const auto mode_of = [&](const std::string& version) {
+    return string_at(find(version_id("prepared", version).text())->properties, "atelier.consistencyMode");
+  };
+  const auto exported = [&] { return finished(begin(given)->operation_id); };
+  ASSERT_EQ(exported().state, ops::State::kSucceeded);
+  EXPECT_EQ(mode_of("1.0.0"), "Stopped");
+  ASSERT_TRUE(hypervisor_.start(given.vm_uuid));
+  const ops::Operation operation = exported();
+  ASSERT_EQ(operation.state, ops::State::kSucceeded) << operation.error->message();
+  EXPECT_EQ(mode_of("1.0.1"), "FileSystemConsistent");
+  EXPECT_EQ(string_at(operation.result, "consistencyMode"), "FileSystemConsistent");
+  EXPECT_EQ(model(version_id("prepared", "1.0.1")).root, model(version_id("prepared", "1.0.0")).root);
+  EXPECT_EQ(hypervisor_.status(given.vm_uuid)->power, vm::PowerState::kRunning);
 }
 
 TEST_F(ExportImageTest, NamesAreCheckedAndAGeneralizedImageIsNotOverwritten) {

@@ -29,6 +29,7 @@
 #include "image/store.h"
 #include "ops/runner.h"
 #include "ops/submit.h"
+#include "vm/fake_hypervisor.h"
 #include "vm/image_server.h"
 #include "vm/overlay.h"
 #include "vm/process.h"
@@ -58,7 +59,7 @@ class GalleryFixture : public ::testing::Test {
                                             ops::Runner::Options{.poll = std::chrono::milliseconds(10),
                                                                  .retry_pause_first = std::chrono::milliseconds(10)});
     parts_ = std::make_unique<catalog::Parts>(catalog::Parts{*database_, *runner_, *regions_, folder_ / "uploads"});
-    add_journeys(*runner_, *parts_);
+    add_journeys(*runner_, *parts_, hypervisor_);
   }
   ~GalleryFixture() override {
     runner_->stop();
@@ -204,6 +205,7 @@ class GalleryFixture : public ::testing::Test {
   std::unique_ptr<db::Database> database_;
   std::vector<std::unique_ptr<image::Store>> stores_;
   std::unique_ptr<catalog::Regions> regions_;
+  vm::FakeHypervisor hypervisor_{vm::FakeHypervisor::Options{}};
   std::unique_ptr<ops::Runner> runner_;
   std::unique_ptr<catalog::Parts> parts_;
   std::unique_ptr<vm::ImageServer> server_;

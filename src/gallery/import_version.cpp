@@ -89,7 +89,7 @@ Result<json::object> run(const ops::Operation& operation, const catalog::Parts& 
   options.label = string_at(operation.input, kResourceIdField);
   const auto captured = image::capture_disk(*source.home->store, options, task);
   if (!captured) return fail(store_failure(captured.error(), *source.home, "read the uploaded disk"));
-  return finish_creation(operation, parts, captured->record, captured->bytes_read);
+  return finish_creation(operation, parts, captured->record, {.bytes_read = captured->bytes_read});
 }
 
 Status on_failure(db::Transaction& transaction, const ops::Operation& operation, const Error& error) {

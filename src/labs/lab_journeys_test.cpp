@@ -244,8 +244,11 @@ TEST_F(LabJourneys, AnExportKnowsItsDiskAndIsRefusedForEachReason) {
   EXPECT_EQ(facts->gallery.id, gallery_);
 
   constexpr auto kStopped = vm::PowerState::kStopped;
-  EXPECT_EQ(check(plan_id("plan"), "prepared", machine, vm::PowerState::kRunning).error().reason(),
-            "VirtualMachineRunning");
+  EXPECT_TRUE(check(plan_id("plan"), "prepared", machine, vm::PowerState::kRunning));
+  EXPECT_TRUE(check(plan_id("plan"), "prepared", machine, vm::PowerState::kCrashed));
+  for (const auto between : {vm::PowerState::kShuttingDown, vm::PowerState::kPaused}) {
+    EXPECT_EQ(check(plan_id("plan"), "prepared", machine, between).error().reason(), "VirtualMachineNotReady");
+  }
   EXPECT_EQ(check(plan_id("unknown"), "prepared", machine, kStopped).error().code(), Code::kNotFound);
   EXPECT_EQ(check(plan_id("plan"), "has space", machine, kStopped).error().code(), Code::kInvalidArgument);
   EXPECT_EQ(check(plan_id("plan"), "", machine, kStopped).error().target(), "name");

@@ -24,6 +24,26 @@ Result<db::Resource> require_plan(db::Transaction& transaction, std::string_view
   return fail(Error(Code::kNotFound, "There is no such lab account.").with_reason("ResourceNotFound"));
 }
 
+// Of a machine that is on its way from one state to another, no moment is the right one.
+Status check_power(vm::PowerState power, std::string_view lab_name) {
+  std::string_view problem;
+  switch (power) {
+    case vm::PowerState::kStopped:
+    case vm::PowerState::kCrashed:
+    case vm::PowerState::kRunning:
+      return {};
+    case vm::PowerState::kShuttingDown:
+      problem = "is shutting down. Wait until it is stopped, then export";
+      break;
+    case vm::PowerState::kPaused:
+      problem = "waits for its disk. Export again once it goes on, or stop it first";
+      break;
+  }
+  return fail(Error(Code::kFailedPrecondition, fmt::format("The template VM of lab '{}' {}.", lab_name, problem))
+                  .with_reason("VirtualMachineNotReady")
+                  .with_target(std::string(kMachineField)));
+}
+
 }  // namespace
 
 Result<db::Resource> find_machine(db::Transaction& transaction, const Request& request) {
@@ -56,14 +76,7 @@ Result<Facts> check(db::Transaction& transaction, const Parts& parts, const Requ
                     .with_reason("LabOfOtherLabPlan")
                     .with_target(std::string(kMachineField)));
   }
-  if (power != vm::PowerState::kStopped && power != vm::PowerState::kCrashed) {
-    return fail(
-        Error(Code::kFailedPrecondition,
-              fmt::format("The template VM of lab '{}' is not stopped. Stop the template VM first, then export.",
-                          target.lab.name))
-            .with_reason("VirtualMachineRunning")
-            .with_target(std::string(kMachineField)));
-  }
+  TRY(check_power(power, target.lab.name));
   VmRecord record = vm_record_of(target.machine);
   vm::OverlayDisk disk = TRY(disk_of(record, parts));
   return Facts{.plan = std::move(plan),

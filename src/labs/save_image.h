@@ -36,8 +36,8 @@ struct Facts {
 Result<db::Resource> find_machine(db::Transaction& transaction, const Request& request);
 
 // `power` is what the hypervisor said just now. kFailedPrecondition: GalleryNotAttached, LabNotReady,
-// LabOfOtherLabPlan, VirtualMachineRunning. That no other operation on the machine runs is
-// ensured when the export is submitted, by catalog::vm_exclusive_key().
+// LabOfOtherLabPlan, VirtualMachineNotReady (it shuts down, or waits for its disk). That no other operation on the
+// machine runs is ensured when the export is submitted, by catalog::vm_exclusive_key().
 Result<Facts> check(db::Transaction& transaction, const Parts& parts, const Request& request, vm::PowerState power);
 
 }  // namespace atelier::labs::save_image

@@ -71,12 +71,17 @@ class BadInputTest(unittest.TestCase):
                 self.save(name=name)
             self.assertEqual(caught.exception.status, 400, f"{name!r}: {caught.exception}")
 
-    def test_an_export_of_a_running_template(self):
+    def test_a_template_that_is_stopped_while_it_is_exported(self):
+        self.stopped()
+        disks.write_into_overlay(disks.template_overlay(self.server), 128 << 20, 96 << 20, "stopped meanwhile")
         self.client.done(self.client.post(self.vm + "/start", LABS))
-        with self.assertRaises(ArmError) as caught:
-            self.save()
-        self.assertEqual(caught.exception.status, 409)
-        self.assertIn("top", caught.exception.message)  # says to stop it
+        export = self.save("running")
+        for action in ("/stop", "/start"):
+            with self.assertRaises(ArmError) as caught:
+                self.client.post(self.vm + action, LABS)
+            self.assertEqual(caught.exception.status, 409)
+            self.assertIn("ExportImage", caught.exception.message)
+        self.assertEqual(self.client.done(export)["properties"]["consistencyMode"], "FileSystemConsistent")
 
     def test_a_second_export_while_one_runs(self):
         self.stopped()

@@ -126,6 +126,9 @@ export interface VmSize {
   capabilities?: { name: string; value: string }[];
 }
 
+/** How the bytes of an exported disk hang together. */
+export type ConsistencyMode = 'Stopped' | 'FileSystemConsistent' | 'CrashConsistent';
+
 export type OperationStatus = 'NotStarted' | 'InProgress' | 'Succeeded' | 'Failed' | 'Canceled';
 
 export interface OperationProgress {
@@ -153,6 +156,7 @@ export interface Operation {
     resourceId?: string;
     createdBy?: string;
     cancelRequested?: boolean;
+    consistencyMode?: ConsistencyMode;
     progress?: OperationProgress;
   };
 }

@@ -40,7 +40,7 @@ export interface ExportDialogProps {
   onClose: () => void;
 }
 
-/** Asks for the image's name, nothing else. A running VM is stopped first, at the teacher's word. */
+/** Asks for the image's name, nothing else. A running VM is exported as it is, or stopped first at the teacher's word. */
 export function ExportDialog({ template, onClose }: ExportDialogProps) {
   const { t } = useTranslation();
   const styles = useStyles();
@@ -56,13 +56,15 @@ export function ExportDialog({ template, onClose }: ExportDialogProps) {
   const state = vm?.properties.state;
   const stopping =
     stop.isPending || state === 'Stopping' || operations.running?.properties?.kind === 'StopVirtualMachine';
-  const stopped = state === 'Stopped' && operations.running === undefined;
+  const idle = operations.running === undefined;
+  const stopped = state === 'Stopped' && idle;
+  const runs = state === 'Running' && idle && !stopping;
   const reason = !legal
     ? t('template.enterName')
     : saveImage.isPending
       ? t('common.working')
-      : !stopped
-        ? t('template.stopFirst')
+      : !stopped && !runs
+        ? t(stopping ? 'template.stopping' : 'template.changing')
         : undefined;
   const gallery = parseId(account?.properties.sharedGalleryId ?? '').name;
 
@@ -112,16 +114,22 @@ export function ExportDialog({ template, onClose }: ExportDialogProps) {
               )}
               <span>{t('template.specialized')}</span>
               {!stopped && (
-                <MessageBar intent="warning" layout="multiline">
+                <MessageBar intent="info" layout="multiline">
                   <MessageBarBody className={styles.text}>
-                    {t(stopping ? 'template.stopping' : 'template.stopFirst')}
+                    {t(
+                      stopping
+                        ? 'template.stopping'
+                        : runs
+                          ? 'template.runs'
+                          : 'template.changing',
+                    )}
                   </MessageBarBody>
                   <MessageBarActions>
                     <ReasonedButton
                       reason={
                         stopping
                           ? t('template.stopping')
-                          : state === 'Running'
+                          : runs
                             ? undefined
                             : t('template.changing')
                       }

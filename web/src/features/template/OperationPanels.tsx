@@ -91,11 +91,17 @@ export function LastExport({ operation }: { operation: Operation }) {
     );
   }
   const image = exportedImage(operation);
+  const consistency = operation.properties?.consistencyMode;
   return (
     <MessageBar intent="success" layout="multiline" data-testid="export-completed">
       <MessageBarBody className={styles.body}>
         <MessageBarTitle>{t('template.exportCompleted')}</MessageBarTitle>
         {image !== null && t('template.exportedAs', { image: image.name, version: image.version })}
+        {consistency !== undefined && consistency !== 'Stopped' && (
+          <span className={styles.detail} data-testid="export-consistency">
+            {t(`template.consistency.${consistency}`)}
+          </span>
+        )}
         <span className={styles.detail}>{ended}</span>
       </MessageBarBody>
       <MessageBarActions>

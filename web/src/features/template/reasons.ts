@@ -26,7 +26,7 @@ export function stopReason(t: TFunction, template: Template): string | undefined
   return state === 'Running' ? undefined : t('template.changing');
 }
 
-/** A running VM does not forbid the dialog: it offers to stop the VM. */
+/** A running VM may be exported too; the dialog says what that means. */
 export function exportReason(t: TFunction, template: Template): string | undefined {
   if (template.account !== undefined && !hasGallery(template)) return t('template.noGallery');
   return busyReason(t, template);
