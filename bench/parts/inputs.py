@@ -254,6 +254,8 @@ def make_real(folder):
     for name in ("b", "c", "d", "x", "n"):
         if data_bytes(folder / f"{name}.raw") < DATA_BYTES_MIN:
             raise RuntimeError(f"Disk {name} has less than {DATA_BYTES_MIN >> 20} MiB of data.")
+    remove_tree(tree)
+    shutil.rmtree(folder / "debs")
 
 
 def make_quick(folder):

@@ -188,6 +188,21 @@ def clone_rows(table, _, job):
     table.goal(title, "≤ 1 MiB written", f"{largest} KiB", largest <= 1024)
 
 
+def boot_rows(table, _, job):
+    boots = job["boots"]
+    for name, most in (("plugin, cold, no trace", 1.3), ("plugin, cold, trace", 1.3), ("plugin, warm cache file", 1.05)):
+        boot = boots[name]
+        table.goal(f"boot: {name}", f"≤ {most} × a raw file", f"{boot['ratio']:.2f} ×", boot["ratio"] <= most,
+                   f"{boot['seconds']:.2f} s; {boot['against']}: {boots[boot['against']]['seconds']:.2f} s")
+    for name, boot in boots.items():
+        if "storeReadRatio" in boot:
+            table.goal(f"boot: {name}", "store reads ≤ 1.1 × one VM's", f"{boot['storeReadRatio']:.3f} ×", boot["storeReadRatio"] <= 1.1,
+                       f"{boot['stats']['storeChunks']} chunks; bytes {boot['storeByteRatio']:.3f} ×")
+        elif name.startswith("slow store") and "ratio" in boot:
+            table.goal(f"boot: {name}", "the gain, shown", f"{boot['ratio']:.2f} ×", True,
+                       f"{boot['seconds']:.2f} s; {boot['against']}: {boots[boot['against']]['seconds']:.2f} s")
+
+
 def rows_of_others(table, _, job):
     """A program that judges itself: {"rows": [{"job", "goal", "figure", "met", "from"}]}."""
     for row in job["rows"]:
@@ -199,7 +214,7 @@ ROWS = {"first": ("store the first disk", first_rows), "changed": ("store the ch
         "three": ("bytes stored for the three disks", three_rows), "cousins": ("the same tree on XFS or NTFS", cousin_rows),
         "restore": ("restore to raw", restore_rows), "verify": ("verify a store", verify_rows),
         "copy": ("copy the changed version", copy_rows), "memory": ("memory of an export", memory_rows),
-        "clone": ("clone: image to running VM's disk", clone_rows), "boot": ("boot through the plugin", rows_of_others),
+        "clone": ("clone: image to running VM's disk", clone_rows), "boot": ("boot through the plugin", boot_rows),
         "index": ("index of 40 million chunks", rows_of_others)}
 
 
