@@ -75,6 +75,7 @@ Result<DataFolder> DataFolder::open(const fs::path& path) {
   TRY(check_traversable(absolute));
   TRY(make_folder(run, kTraversable));
   TRY(make_folder(absolute / "stores", fs::perms::owner_all));
+  TRY(make_folder(absolute / "cache", fs::perms::owner_all));
   TRY(make_folder(folder.uploads(), fs::perms::owner_all));
   TRY(make_folder(folder.vms(), kTraversable));
   return folder;

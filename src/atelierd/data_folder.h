@@ -11,6 +11,7 @@ namespace atelier::atelierd {
 // DATA/ca.pem             what clients must trust
 // DATA/atelier.db         metadata (SQLite)
 // DATA/stores/REGION/     images
+// DATA/cache/REGION       what image servers have read of the stores; may be deleted while none runs
 // DATA/uploads/           disks on their way in
 // DATA/vms/UUID/          one folder a VM: overlay, seed, console log
 // DATA/run/               sockets and pid files
@@ -25,6 +26,7 @@ class DataFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path store(const std::string& region) const { return path_ / "stores" / region; }
+  std::filesystem::path cache(const std::string& region) const { return path_ / "cache" / region; }
   std::filesystem::path uploads() const { return path_ / "uploads"; }
   std::filesystem::path vms() const { return path_ / "vms"; }
   // DATA/run, or a short folder under /run when that would be too long for a unix socket's address.

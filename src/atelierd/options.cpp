@@ -57,6 +57,10 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
                  "restricted: guests are reached by ssh and reach nothing; open: they reach what this host does")
       ->transform(CLI::CheckedTransformer(std::map<std::string, vm::GuestNetwork>{
           {"restricted", vm::GuestNetwork::kRestricted}, {"open", vm::GuestNetwork::kOpen}}));
+  app.add_option("--cache-mib", options.cache_mib, "MiB of each region's cache of image data on this disk; 0 for none")
+      ->check(CLI::Range(0, 4 << 20))
+      ->capture_default_str();
+  app.add_flag("--hydrate", options.hydrate, "Bring images that machines run from into the cache as a whole");
   app.add_option("--workers", options.workers, "Operations run at the same time")->check(CLI::Range(1, 64));
   app.add_option("--region", regions, "NAME,DISPLAY NAME,GEOGRAPHY; repeat for each region");
   app.add_flag("--verbose", options.verbose, "Log debug lines too");

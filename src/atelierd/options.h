@@ -27,6 +27,8 @@ struct Options {
   std::string libvirt_uri = "qemu:///system";
   AcceleratorChoice accelerator = AcceleratorChoice::kProbe;
   vm::GuestNetwork guest_network = vm::GuestNetwork::kRestricted;
+  std::uint64_t cache_mib = 4096;        // of each region's chunk cache file, at most; 0: none
+  bool hydrate = false;                  // bring images that VMs run from wholly into it
   std::size_t workers = 4;               // operations run at the same time
   std::vector<catalog::Region> regions;  // name, display name, geography; stores are opened later
   std::string admin_password;            // ATELIER_ADMIN_PASSWORD; empty: made at the first start and told once

@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +63,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::uint64_t kCacheMibMin = 16;  // the plugin takes no less
+
 Result<std::unique_ptr<image::Store>> open_store(const fs::path& folder) {
   if (fs::exists(folder / "format.json")) return image::open_directory_store(folder, image::Access::kReadWrite);
   return image::create_directory_store(folder);
@@ -71,18 +75,35 @@ fs::path beside_this_program(const char* name) {
   return fs::read_symlink("/proc/self/exe", error).parent_path() / name;
 }
 
+std::vector<std::string> image_server_parameters(const Options& options, const DataFolder& data,
+                                                 const catalog::Region& region) {
+  std::vector<std::string> parameters = {"store=" + data.store(region.name).string(),
+                                         "stats=" + (data.run() / (region.name + ".stats")).string()};
+  if (options.cache_mib > 0) {
+    parameters.push_back("cache-file=" + data.cache(region.name).string());
+    parameters.push_back(fmt::format("cache-mib={}", std::max<std::uint64_t>(options.cache_mib, kCacheMibMin)));
+    if (options.hydrate) parameters.emplace_back("hydrate=on");
+  }
+  for (const catalog::Region& other : options.regions) {
+    if (other.name != region.name && other.geography == region.geography) {
+      parameters.push_back("heal-from=" + data.store(other.name).string());
+    }
+  }
+  return parameters;
+}
+
 Result<std::unique_ptr<vm::ImageServer>> open_image_server(const Options& options, const DataFolder& data,
-                                                           const std::string& region) {
+                                                           const catalog::Region& region) {
   const fs::path plugin = options.plugin.empty() ? beside_this_program("nbdkit-atelier-plugin.so") : options.plugin;
   if (!fs::exists(plugin)) {
     return fail(Code::kFailedPrecondition,
                 fmt::format("{} is missing. Give --plugin the path of nbdkit-atelier-plugin.so.", plugin.string()));
   }
   return vm::ImageServer::open({.plugin = fs::absolute(plugin).string(),
-                                .parameters = {"store=" + data.store(region).string()},
-                                .socket = data.run() / (region + ".sock"),
-                                .pid_file = data.run() / (region + ".pid"),
-                                .log_file = data.run() / (region + ".log")});
+                                .parameters = image_server_parameters(options, data, region),
+                                .socket = data.run() / (region.name + ".sock"),
+                                .pid_file = data.run() / (region.name + ".pid"),
+                                .log_file = data.run() / (region.name + ".log")});
 }
 
 Result<std::unique_ptr<vm::Hypervisor>> open_hypervisor(const Options& options, const DataFolder& data) {
@@ -152,7 +173,7 @@ Result<std::unique_ptr<Service>> Service::start(const Options& options) {
     parts->stores.push_back(TRY_DURING(open_store(data.store(region.name)), "open the store of " + region.name));
     region.store = parts->stores.back().get();
     parts->image_servers.push_back(
-        TRY_DURING(open_image_server(options, data, region.name), "start the image server of " + region.name));
+        TRY_DURING(open_image_server(options, data, region), "start the image server of " + region.name));
     region.server = parts->image_servers.back().get();
   }
   parts->regions = std::make_unique<catalog::Regions>(std::move(regions));

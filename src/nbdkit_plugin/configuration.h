@@ -26,7 +26,7 @@ inline constexpr const char* kParametersHelp =
     "trace-seconds=N     how long a boot is recorded (default 60)\n"
     "hydrate=on|off      fill the cache file with open images once they have booted (default off)\n"
     "hydrate-mib=N       MiB of each image at most (default 2048)\n"
-    "stats=PATH          file that tells as JSON, once a second, what was read from where (default none)";
+    "stats=PATH          file that tells as JSON, all the time, what was read from where (default none)";
 
 // Sets one parameter; folders and files are absolute already. kInvalidArgument, with words for the user, for a key that
 // is unknown or a value out of its bounds.

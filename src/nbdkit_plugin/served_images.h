@@ -36,8 +36,8 @@ struct ServeOptions {
   bool uses_traces = true;                   // record and replay
   bool hydrates = false;                     // fill the cache file with open images, once they have booted
   std::uint64_t hydrate_bytes = 2ull << 30;  // at most, of each image
-  std::filesystem::path stats_file;          // JSON, replaced once a second while something changes; empty: none
-  std::chrono::milliseconds tick{1000};
+  std::filesystem::path stats_file;          // JSON, replaced every tick while something changes; empty: none
+  std::chrono::milliseconds tick{250};
 };
 
 // What all images count together, beside the chunk source's own counts.
