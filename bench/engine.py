@@ -37,7 +37,7 @@ def options():
     kind = "bench-inputs-quick" if chosen.quick else "bench-inputs"
     given = chosen.inputs or (None if chosen.quick else os.environ.get("ATELIER_BENCH_INPUTS"))
     chosen.inputs = Path(given or REPOSITORY / "build" / kind).resolve()
-    chosen.scratch = chosen.scratch.resolve()
+    chosen.scratch = chosen.scratch.resolve() / str(os.getpid())  # two runs at once must not empty each other's
     names = [name for name in chosen.only.split(",") if name] or list(rows.JOBS)
     unknown = [name for name in names if name not in rows.JOBS]
     if unknown:
@@ -51,7 +51,7 @@ def main():
     suffix = "-quick" if chosen.quick else ""
     kept = REPOSITORY / f"build/bench-engine{suffix}.json"
     results = json.loads(kept.read_text()) if kept.exists() else {"jobs": {}}
-    results["machine"] = report.machine(chosen.scratch.parent)
+    results["machine"] = report.machine(next(folder for folder in chosen.scratch.parents if folder.exists()))
     failed = []
     if chosen.names:
         disks = inputs.ensure(chosen.inputs, chosen.quick)

@@ -11,7 +11,7 @@ from pathlib import Path
 from parts import measure
 from parts.tools import ATELIER, REPOSITORY, Atelier, peers
 
-COLD_UNLESS_SECONDS = 60
+COLD_UNLESS_SECONDS = 25
 FIXED_CHUNKS = Path(__file__).resolve().with_name("fixed_chunks.py")
 
 
