@@ -102,7 +102,8 @@ Status upload(Service& service, const ImageUpload& upload) {
 
 void add_upload_command(CLI::App& group, Program& program, const ClientOptions& options) {
   const auto arguments = std::make_shared<ImageUpload>();
-  CLI::App* const sub = group.add_subcommand("upload", "Make an image version of a raw or qcow2 disk file");
+  CLI::App* const sub =
+      group.add_subcommand("upload", "Make an image version of a disk file: raw, qcow2, VHD, VHDX, VMDK or VDI");
   sub->add_option("FILE", arguments->file, "The disk file")->required();
   sub->add_option("--gallery", arguments->gallery, "The gallery; by default the only one");
   sub->add_option("--name", arguments->name, "The image's name; made if there is none")->required();

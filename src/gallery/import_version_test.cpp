@@ -1,6 +1,10 @@
 #include "gallery/import_version.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
 
 #include "gallery/gallery_fixture.h"
 
@@ -32,17 +36,40 @@ TEST_F(ImportVersionTest, ARawDiskBecomesAVersionInItsRegionsAndNowhereElse) {
   EXPECT_GT(version.replicas.at("westus2").bytes_sent, 0U);
 }
 
-TEST_F(ImportVersionTest, AQcow2DiskGivesTheSameImageAsTheRawOne) {
+TEST_F(ImportVersionTest, ADiskOfAnyFormatGivesTheSameImageAsTheRawOne) {
   make_definition("ubuntu");
-  const auto raw = make_raw("a.disk");
-  run_tool(
-      {"qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw.string(), (folder_ / "uploads/b.disk").string()});
+  const auto raw = make_raw("raw.disk");
   ASSERT_TRUE(runner_->start());
-  const auto from_raw = begin_import(version_id("ubuntu", "1.0.0"), make_disk("a.disk").id).value();
-  const auto from_qcow2 = begin_import(version_id("ubuntu", "1.0.1"), make_disk("b.disk").id).value();
+  const auto from_raw = begin_import(version_id("ubuntu", "1.0.0"), make_disk("raw.disk").id).value();
   ASSERT_EQ(finished(from_raw.operation_id).state, ops::State::kSucceeded);
-  ASSERT_EQ(finished(from_qcow2.operation_id).state, ops::State::kSucceeded);
-  EXPECT_EQ(model(version_id("ubuntu", "1.0.0")).root, model(version_id("ubuntu", "1.0.1")).root);
+  const std::vector<std::vector<std::string>> formats = {{"qcow2", "compat=1.1"},
+                                                         {"vpc", "subformat=dynamic,force_size=on"},
+                                                         {"vpc", "subformat=fixed,force_size=on"},
+                                                         {"vhdx", "subformat=dynamic"},
+                                                         {"vmdk", "subformat=monolithicSparse"},
+                                                         {"vmdk", "subformat=streamOptimized"},
+                                                         {"vdi", "static=off"}};
+  for (std::size_t i = 0; i < formats.size(); ++i) {
+    const std::string name = fmt::format("{}.disk", i);
+    run_tool({"qemu-img", "convert", "-f", "raw", "-O", formats[i][0], "-o", formats[i][1], raw.string(),
+              (folder_ / "uploads" / name).string()});
+    const auto id = version_id("ubuntu", fmt::format("1.1.{}", i));
+    const ops::Operation operation = finished(begin_import(id, make_disk(name).id).value().operation_id);
+    ASSERT_EQ(operation.state, ops::State::kSucceeded) << formats[i][1] << ": " << operation.error->message();
+    EXPECT_EQ(model(id).root, model(version_id("ubuntu", "1.0.0")).root) << formats[i][1];
+  }
+}
+
+TEST_F(ImportVersionTest, ADiskThatNeedsAnotherFileFailsTheVersionAndSaysWhy) {
+  make_definition("ubuntu");
+  run_tool({"qemu-img", "create", "-q", "-f", "vmdk", "-o", "subformat=monolithicFlat",
+            (folder_ / "uploads/flat.disk").string(), "8M"});
+  ASSERT_TRUE(runner_->start());
+  const auto id = version_id("ubuntu", "1.0.0");
+  const auto operation = finished(begin_import(id, make_disk("flat.disk").id).value().operation_id);
+  ASSERT_EQ(operation.state, ops::State::kFailed);
+  EXPECT_NE(operation.error->message().find("data is in other files"), std::string::npos) << operation.error->message();
+  EXPECT_EQ(operation.error->message().find(folder_.string()), std::string::npos);
 }
 
 TEST_F(ImportVersionTest, AFileThatIsNoDiskFailsTheVersionWhichCanThenBeMadeAnew) {

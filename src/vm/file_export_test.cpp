@@ -61,6 +61,28 @@ TEST_F(FileExportTest, AnUploadedFilesBackingFileIsNotRead) {
   EXPECT_EQ(copy.get(), 0);
 }
 
+TEST_F(FileExportTest, AnUploadedVmdkDoesNotReachTheFilesItNames) {
+  // As if the inspector had let it pass: the sandbox alone has to hold.
+  const auto secret = (folder_ / "secret").string();
+  std::ofstream(secret) << std::string(kMiB, 's');
+  for (const std::string& named : {secret, std::string("/etc/passwd"), std::string("/input")}) {
+    for (const std::string extent : {"FLAT", "VMFS", "SPARSE"}) {
+      const auto file = folder_ / "upload.vmdk";
+      std::ofstream(file) << "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n"
+                          << "createType=\"monolithicFlat\"\nRW 2048 " << extent << " \"" << named << "\" 0\n"
+                          << std::string(1024, '\n');
+      const auto disk = export_file(file, FileFormat::kVmdk);
+      if (named != "/input") {
+        EXPECT_FALSE(disk.has_value()) << named << " as " << extent;
+      } else if (disk.has_value()) {  // its own bytes and no others
+        ASSERT_EQ(tool({"nbdcopy", disk->uri(), (folder_ / "copy").string()})->exit_code, 0);
+        std::ifstream copy(folder_ / "copy", std::ios::binary);
+        EXPECT_EQ(copy.get(), '#');
+      }
+    }
+  }
+}
+
 TEST_F(FileExportTest, AnUploadedFilesDataFileIsNotRead) {
   const auto secret = (folder_ / "secret").string();
   std::ofstream(secret) << std::string(kMiB, 's');
