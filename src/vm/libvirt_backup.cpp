@@ -35,6 +35,8 @@ constexpr auto kEndPoll = std::chrono::milliseconds(10);
 constexpr auto kEndTime = std::chrono::seconds(30);
 constexpr int kThawTries = 5;
 constexpr auto kThawPause = std::chrono::seconds(1);
+constexpr auto kAgentWait = std::chrono::seconds(20);
+constexpr auto kAgentPoll = std::chrono::milliseconds(50);
 
 // Beside the overlay, in the VM's own folder; the socket where QEMU makes its others.
 struct Files {
@@ -111,8 +113,7 @@ class Freeze {
  public:
   Freeze(virDomainPtr domain, const BackupOptions& options) : domain_(domain) {
     virDomainAgentSetResponseTimeout(domain, static_cast<int>(options.agent_time_max.count()), 0);
-    // A guest without an agent that answers cannot be frozen now; nor was it, then, by a former backup.
-    if (virDomainFSThaw(domain, nullptr, 0, 0) < 0) return;
+    if (!agent_answers_a_thaw()) return;
     must_thaw_ = true;  // also when the next call fails: it may yet be done
     frozen_ = virDomainFSFreeze(domain, nullptr, 0, 0);
     log::info("virtual machine {}: {} file systems are frozen", uuid_of(domain), std::max(frozen_, 0));
@@ -141,6 +142,25 @@ class Freeze {
   }
 
  private:
+  // Thaws what a former backup may have left frozen. libvirt knows from QEMU whether an agent has opened the port; just
+  // after a restart it does not speak to that agent yet.
+  bool agent_answers_a_thaw() const {
+    const auto deadline = Clock::now() + kAgentWait;
+    while (virDomainFSThaw(domain_, nullptr, 0, 0) < 0) {
+      if (!agent_is_there() || Clock::now() > deadline) return false;
+      std::this_thread::sleep_for(kAgentPoll);
+    }
+    return true;
+  }
+
+  bool agent_is_there() const {
+    char* const text = virDomainGetXMLDesc(domain_, 0);
+    const bool found =
+        text != nullptr && std::string_view(text).contains("name='org.qemu.guest_agent.0' state='connected'");
+    std::free(text);
+    return found;
+  }
+
   virDomainPtr domain_;
   bool must_thaw_ = false;
   int frozen_ = -1;
