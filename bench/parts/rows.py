@@ -216,15 +216,19 @@ class OverlayServer:
         self.socket = socket
         self.process = subprocess.Popen(
             ["qemu-storage-daemon", "--blockdev", f"qcow2,node-name=disk,read-only=on,file.driver=file,file.filename={overlay}",
+             "--blockdev",
+             json.dumps({"driver": "qcow2", "node-name": "changes", "read-only": True, "backing": None,
+                         "file": {"driver": "file", "filename": str(overlay)}}),
              "--nbd-server", f"addr.type=unix,addr.path={socket},max-connections=4",
-             "--export", "nbd,id=disk,node-name=disk,name=disk,writable=off,allocation-depth=on"], stdin=subprocess.DEVNULL)
+             "--export", "nbd,id=disk,node-name=disk,name=disk,writable=off,allocation-depth=on",
+             "--export", "nbd,id=changes,node-name=changes,name=changes,writable=off,allocation-depth=on"], stdin=subprocess.DEVNULL)
         while not socket.exists():
             if self.process.poll() is not None:
                 raise RuntimeError("qemu-storage-daemon ended at once")
             time.sleep(0.002)
 
-    def uri(self):
-        return f"nbd+unix:///disk?socket={self.socket}"
+    def uri(self, export="disk"):
+        return f"nbd+unix:///{export}?socket={self.socket}"
 
     def close(self):
         self.process.terminate()
@@ -251,7 +255,8 @@ def export(bench):
             server = OverlayServer(bench.inputs["overlay"], bench.scratch / "overlay.sock")
             started = time.monotonic()
             try:
-                sample, record = tool.json("capture", tool.folder, server.uri(), "--parent", parent["root"])
+                sample, record = tool.json("capture", tool.folder, server.uri(), "--parent", parent["root"],
+                                           "--changes", server.uri("changes"))
             finally:
                 ended = time.monotonic()
                 server.close()

@@ -105,6 +105,7 @@ struct Disk {
   std::optional<vm::DiskExport> stopped;
   std::optional<vm::DiskBackup> backup;
   std::string uri;
+  std::string changes_uri{};  // "" = `uri` tells them
   unsigned layers = 1;
   vm::Consistency consistency = vm::Consistency::kStopped;
 };
@@ -118,6 +119,7 @@ Result<Disk> open_disk(const std::string& vm_uuid, const vm::OverlayDisk& overla
   if (power == vm::PowerState::kStopped || power == vm::PowerState::kCrashed) {
     disk.stopped = TRY(vm::export_overlay(overlay));
     disk.uri = disk.stopped->uri();
+    disk.changes_uri = disk.stopped->changes_uri();
     if (power == vm::PowerState::kCrashed) disk.consistency = vm::Consistency::kCrash;
     return disk;
   }
@@ -180,6 +182,7 @@ Result<json::object> run(const ops::Operation& operation, const catalog::Parts& 
   image::CaptureOptions options;
   options.nbd_uri = disk.uri;
   options.layers = disk.layers;
+  options.changes_uri = disk.changes_uri;
   options.label = string_at(operation.input, kResourceIdField);
   options.parent = TRY(image::Digest::parse(overlay.backing.export_name));
   const auto captured = image::capture_disk(*home.store, options, task);

@@ -29,9 +29,9 @@ std::uint64_t segment_offset(std::size_t index) { return index * kSegmentBytes; 
 // What a segment of the disk can be taken from, without reading it.
 class Parent {
  public:
-  static Result<Parent> find(Store& store, const std::optional<Digest>& root, const NbdSource& source) {
+  static Result<Parent> find(Store& store, const std::optional<Digest>& root) {
     Parent parent(store);
-    if (!root || !source.knows_origin()) return parent;
+    if (!root) return parent;
     auto segments = segments_of(store, *root);
     if (!segments) {
       log::warning("capture: image {} cannot be built on, the whole disk is read: {}", root->hex(),
@@ -65,8 +65,16 @@ class Parent {
 // disk order.
 class Capture {
  public:
-  Capture(Store& store, NbdSource& source, const Parent& parent, ImageWriter& writer, TaskContext& task)
-      : store_(store), source_(source), parent_(parent), writer_(writer), task_(task), chunks_(store) {}
+  // `changes`: describes the topmost layer; null = `source` does.
+  Capture(Store& store, NbdSource& source, NbdSource* changes, const Parent& parent, ImageWriter& writer,
+          TaskContext& task)
+      : store_(store),
+        source_(source),
+        changes_(changes),
+        parent_(parent),
+        writer_(writer),
+        task_(task),
+        chunks_(store) {}
 
   Status run() {
     const std::size_t count = segment_count(source_.disk_bytes());
@@ -95,7 +103,8 @@ class Capture {
   Status plan(std::size_t first, std::size_t end) {
     const std::uint64_t offset = segment_offset(first);
     const std::uint64_t window_end = std::min(segment_offset(end), source_.disk_bytes());
-    const auto extents = TRY(source_.extents({offset, window_end - offset}, task_));
+    NbdSource& described_by = changes_ != nullptr ? *changes_ : source_;
+    const auto extents = TRY(described_by.extents({offset, window_end - offset}, task_));
     ranges_.clear();
     std::span<const SourceExtent> left = extents;
     for (std::size_t index = first; index < end; ++index) {
@@ -112,7 +121,10 @@ class Capture {
     const auto parent = TRY(parent_.segment(index));
     const std::uint64_t parent_bytes = parent ? parent_.bytes_of(index) : 0;
     while (extents.front().offset + extents.front().bytes <= start) extents = extents.subspan(1);
-    GrainMap grains(extents, start, bytes, parent_bytes);
+    std::vector<SourceExtent> whole_disk;
+    if (!parent && changes_ != nullptr) whole_disk = TRY(source_.extents({start, bytes}, task_));
+    GrainMap grains(whole_disk.empty() ? extents : std::span<const SourceExtent>(whole_disk), start, bytes,
+                    parent_bytes);
     if (parent_bytes == bytes && grains.is_kept()) {
       planned_.push_back({.index = index, .known = parent, .recut = {}});
       return {};
@@ -179,6 +191,7 @@ class Capture {
 
   Store& store_;
   NbdSource& source_;
+  NbdSource* const changes_;
   const Parent& parent_;
   ImageWriter& writer_;
   TaskContext& task_;
@@ -187,6 +200,16 @@ class Capture {
   std::vector<SourceRange> ranges_;  // what must be read of them
   std::uint64_t bytes_read_ = 0;
 };
+
+// Null when there is none that can be used.
+Result<std::unique_ptr<NbdSource>> open_changes(const CaptureOptions& options, std::uint64_t disk_bytes,
+                                                const TaskContext& task) {
+  if (!options.parent || options.changes_uri.empty()) return nullptr;
+  auto changes = TRY(NbdSource::open({.uri = options.changes_uri, .connections = 1, .layers = options.layers}, task));
+  if (changes->knows_origin() && changes->disk_bytes() == disk_bytes) return changes;
+  log::warning("capture: the server of the changes does not tell them; the whole disk's is asked");
+  return nullptr;
+}
 
 }  // namespace
 
@@ -201,10 +224,12 @@ Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, 
                 fmt::format("The disk has {} bytes when read, and should have {}. It is refused.", source->disk_bytes(),
                             *options.disk_bytes));
   }
-  const Parent parent = TRY(Parent::find(store, options.parent, *source));
+  const auto changes = TRY(open_changes(options, source->disk_bytes(), task));
+  const bool knows_origin = changes != nullptr || source->knows_origin();
+  const Parent parent = TRY(Parent::find(store, knows_origin ? options.parent : std::nullopt));
   const auto writer =
       TRY(ImageWriter::begin(store, source->disk_bytes(), {.label = options.label, .threads = options.threads}));
-  Capture capture(store, *source, parent, *writer, task);
+  Capture capture(store, *source, changes.get(), parent, *writer, task);
   TRY(capture.run());
   ImageRecord record = TRY(writer->finish(task));
   return CaptureResult{std::move(record), capture.bytes_read()};

@@ -21,7 +21,11 @@ struct CaptureOptions {
   // them are taken over from it unread. The image must have the very bytes below the layers. Without effect when
   // the server does not tell the layers' writes, or when the store lacks the image or part of it.
   std::optional<Digest> parent{};
-  unsigned layers = 1;       // how many of the disk's topmost layers lie above the parent
+  unsigned layers = 1;  // how many of the disk's topmost layers lie above the parent
+  // For a disk with a parent: offers the topmost layer without what lies below it, and tells its writes. What changed
+  // is then asked here, because a server of the whole disk asks the one below about each of that one's holes. "" =
+  // none.
+  std::string changes_uri{};
   std::string label{};       // of the image's record
   unsigned connections = 2;  // at most
   unsigned requests_in_flight = 32;

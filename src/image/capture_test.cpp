@@ -101,6 +101,7 @@ std::string random_change(std::mt19937_64& random, std::uint64_t disk_bytes) {
 
 class RandomChanges : public Capture, public testing::WithParamInterface<int> {};
 
+// A few on a disk of four segments; capture_changes_test.cpp has many on smaller ones.
 // The root over parent and changes must be the one that a full scan gives, and that of the same bytes in a raw file.
 TEST_P(RandomChanges, GiveTheSameRootAsAFullScan) {
   for (int i = 0; i < 10; ++i) {
@@ -130,7 +131,7 @@ TEST_P(RandomChanges, GiveTheSameRootAsAFullScan) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomChanges, testing::Range(0, 6));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomChanges, testing::Range(0, 2));
 
 TEST_F(Capture, AnUnchangedOverlayIsTakenOverUnread) {
   make_overlay();
@@ -141,14 +142,13 @@ TEST_F(Capture, AnUnchangedOverlayIsTakenOverUnread) {
   EXPECT_EQ(result->bytes_read, 0U);
 }
 
-TEST_F(Capture, OnlySegmentsWithAChangeAreRead) {
+TEST_F(Capture, OnlyWhatChangedIsRead) {
   make_overlay();
   run("qemu-io -f qcow2 -c 'write -P 9 70M 4k' " + file("top"));
   const DiskServer server(qemu_nbd(file("top"), file("socket")), file("socket"));
   const auto result = capture(server, base_root_);
   ASSERT_TRUE(result.has_value()) << result.error().message();
-  EXPECT_GT(result->bytes_read, 0U);
-  EXPECT_LE(result->bytes_read, 2 * kMiB) << "the second segment's data";
+  EXPECT_EQ(result->bytes_read, 64 * kKiB) << "the cluster with the change";
 }
 
 TEST_F(Capture, WithoutAllocationDepthsTheWholeDiskIsRead) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -24,21 +25,40 @@ struct FullScan {
   std::vector<std::uint64_t> edges;
 };
 
+// Cuts one segment. Blocks of zeros are passed over at once: cutting begins anew behind a hole.
+inline Segment scan_segment(std::span<const std::byte> bytes, std::uint64_t start, std::vector<std::uint64_t>& edges) {
+  static const Disk kZeros(256u << 10);
+  const auto is_zero_block = [&](std::size_t at) {
+    const std::size_t count = std::min(kZeros.size(), bytes.size() - at);
+    return std::memcmp(bytes.data() + at, kZeros.data(), count) == 0;
+  };
+  Segment segment;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const bool is_zero = is_zero_block(at);
+    std::size_t end = at;
+    while (end < bytes.size() && is_zero_block(end) == is_zero) end += std::min(kZeros.size(), bytes.size() - end);
+    const auto run = bytes.subspan(at, end - at);
+    const std::vector<Cut> cuts = is_zero ? std::vector<Cut>{{0, run.size(), true}} : cut_segment(run);
+    for (const Cut& cut : cuts) {
+      edges.push_back(start + at + cut.offset);
+      const auto length = static_cast<std::uint32_t>(cut.bytes);
+      if (cut.is_hole) {
+        segment.add_hole(length);
+      } else {
+        segment.add_chunk(sha256(run.subspan(cut.offset, cut.bytes)), length);
+      }
+    }
+    at = end;
+  }
+  return segment;
+}
+
 inline FullScan full_scan(std::span<const std::byte> disk) {
   FullScan scan;
   Root root{.disk_bytes = disk.size(), .segments = {}};
   for (std::size_t start = 0; start < disk.size(); start += kSegmentBytes) {
     const auto bytes = disk.subspan(start, std::min<std::size_t>(kSegmentBytes, disk.size() - start));
-    Segment segment;
-    for (const Cut& cut : cut_segment(bytes)) {
-      scan.edges.push_back(start + cut.offset);
-      const auto length = static_cast<std::uint32_t>(cut.bytes);
-      if (cut.is_hole) {
-        segment.add_hole(length);
-      } else {
-        segment.add_chunk(sha256(bytes.subspan(cut.offset, cut.bytes)), length);
-      }
-    }
+    const Segment segment = scan_segment(bytes, start, scan.edges);
     root.segments.push_back(segment.is_hole() ? Digest{} : sha256(encode_segment(segment)));
   }
   scan.root = sha256(encode_root(root));

@@ -14,6 +14,7 @@
 #include "image/bounded_queue.h"
 #include "image/cutting.h"
 #include "image/geometry.h"
+#include "image/index.h"
 #include "image/tree_builder.h"
 
 namespace atelier::image {
@@ -320,18 +321,17 @@ Status ImageWriter::Pipeline::append_known_segment(std::size_t index, const Dige
   const std::uint64_t bytes = segment_bytes(disk_bytes_, index);
   if (segment.is_zero()) return append_hole(bytes);
   TRY(check_room(bytes));
-  if (!TRY(store_.has_whole_segment(segment))) {
+  const auto known = TRY(store_.find_whole_segment(segment));
+  if (!known) {
     return fail(Code::kNotFound, fmt::format("The store does not have the whole segment {}.", segment.hex()));
   }
-  const auto encoded = TRY(store_.read_chunk(segment));
-  const Segment known = TRY(decode_segment(encoded));
-  if (known.bytes() != bytes) {
+  if (known->disk_bytes != bytes) {
     return fail(Code::kInvalidArgument,
-                fmt::format("The segment covers {} bytes of disk; {} are due here.", known.bytes(), bytes));
+                fmt::format("The segment covers {} bytes of disk; {} are due here.", known->disk_bytes, bytes));
   }
   position_ += bytes;
   return add_known(
-      {.kind = Piece::Kind::kSegment, .disk_bytes = bytes, .id = segment, .data_bytes = known.data_bytes()});
+      {.kind = Piece::Kind::kSegment, .disk_bytes = bytes, .id = segment, .data_bytes = known->data_bytes});
 }
 
 Status ImageWriter::Pipeline::append_known_chunk(const Digest& id, std::uint32_t bytes) {

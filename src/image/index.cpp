@@ -118,7 +118,7 @@ Result<std::unique_ptr<Index>> Index::create(const std::filesystem::path& folder
   if (code == 0) code = mdb_env_set_maxdbs(env, 8);
   if (code == 0) code = mdb_env_open(env, aside.c_str(), MDB_NOLOCK, 0644);
   if (code == 0) code = mdb_txn_begin(env, nullptr, 0, &transaction);
-  for (const char* const name : {"chunks", "packs", "numbers", "settings"}) {
+  for (const char* const name : {"chunks", "packs", "numbers", "whole", "settings"}) {
     if (code == 0) code = mdb_dbi_open(transaction, name, MDB_CREATE, &table);
   }
   const auto put = [&](std::string_view name, std::string_view text) {

@@ -40,6 +40,13 @@ struct RemovedPack {
   std::optional<std::vector<PackEntry>> entries;
 };
 
+// A segment of which the store has every chunk.
+struct WholeSegment {
+  Digest id;
+  std::uint32_t disk_bytes = 0;
+  std::uint32_t data_bytes = 0;  // of them no hole
+};
+
 // Thread-safe. Several processes may write: LMDB orders them. Writing calls are for holders of the store's write lock.
 class Index {
  public:
@@ -83,6 +90,11 @@ class Index {
   // Follows a sweep: takes the packs out, with the chunks that are found in them, and sets the generation; all or none.
   // Does nothing when the index has that generation or a later one.
   Status follow_sweep(std::uint64_t generation, std::span<const RemovedPack> packs);
+  // Remembers segments, all of whose chunks are in the index, so that nobody need look all of them up again; only while
+  // the index is at this generation, else it does nothing. They are forgotten, all together, when a sweep is followed.
+  Status remember_whole(std::span<const WholeSegment> segments, std::uint64_t generation);
+  // nullopt when it is not remembered.
+  Result<std::optional<WholeSegment>> find_whole(const Digest& segment);
   // Makes the index durable as it is now, so that a power cut does not cost a rebuild.
   Status checkpoint();
 

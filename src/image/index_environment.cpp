@@ -172,6 +172,7 @@ Status Index::Environment::open_databases() {
   open_table("chunks", chunks);
   open_table("packs", packs);
   open_table("numbers", numbers);
+  open_table("whole", whole);
   open_table("settings", settings);
   if (code != 0) {
     mdb_txn_abort(transaction);

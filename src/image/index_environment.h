@@ -70,6 +70,7 @@ class Index::Environment {
   MDB_dbi chunks = 0;    // id → pack number, offset, stored bytes, plain bytes, codec
   MDB_dbi packs = 0;     // pack number → digest
   MDB_dbi numbers = 0;   // digest → pack number
+  MDB_dbi whole = 0;     // id of a segment whose chunks are all here → its bytes on the disk, its data's bytes
   MDB_dbi settings = 0;  // "format", "store", "generation"
   FileIdentity identity;
   std::shared_mutex resize;  // shared by transactions, exclusive to change the map's size

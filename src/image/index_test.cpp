@@ -167,6 +167,22 @@ TEST_F(IndexTest, FollowsASweepOnceAndTakesOnlyTheSweptPacksOut) {
   EXPECT_TRUE(index->find(ids[99]).value().has_value());
 }
 
+TEST_F(IndexTest, RemembersWholeSegmentsUntilASweepIsFollowed) {
+  const TestFolder folder;
+  const auto index = Index::create(folder.path() / "index", {.store_id = "x", .map_bytes = 1u << 20}).value();
+  const Digest segment{.bytes = {1}};
+  const std::vector<WholeSegment> segments{{segment, 65536, 4096}};
+  ASSERT_OK(index->remember_whole(segments, 7));
+  EXPECT_FALSE(index->find_whole(segment).value().has_value()) << "the index is at another generation";
+  ASSERT_OK(index->remember_whole(segments, 0));
+  const auto found = index->find_whole(segment).value();
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->disk_bytes, 65536u);
+  EXPECT_EQ(found->data_bytes, 4096u);
+  ASSERT_OK(index->follow_sweep(1, {}));
+  EXPECT_FALSE(index->find_whole(segment).value().has_value());
+}
+
 TEST_F(IndexTest, GrowsItsMapWhenFullWhileOthersRead) {
   const TestFolder folder;
   const Index::Options options{.store_id = "x", .map_bytes = 64u << 10};

@@ -174,9 +174,49 @@ Status Index::follow_sweep(std::uint64_t generation, std::span<const RemovedPack
       if (code == 0) code = mdb_del(transaction, tables.numbers, &pack_value, nullptr);
       if (code != 0) return code;
     }
-    return set_generation(transaction, tables.settings, generation);
+    const int code = mdb_drop(transaction, tables.whole, 0);
+    return code != 0 ? code : set_generation(transaction, tables.settings, generation);
   };
   return write("take swept packs out of the index", change);
+}
+
+Status Index::remember_whole(std::span<const WholeSegment> segments, std::uint64_t generation) {
+  std::vector<WholeSegment> unknown;
+  for (const WholeSegment& segment : segments) {
+    if (!TRY(find_whole(segment.id))) unknown.push_back(segment);
+  }
+  if (unknown.empty()) return {};
+  std::ranges::sort(unknown, {}, &WholeSegment::id);
+  const auto change = [&](Environment& tables, MDB_txn* transaction) -> int {
+    if (generation_of(transaction, tables.settings) != generation) return 0;
+    std::vector<std::byte> value;
+    for (const WholeSegment& segment : unknown) {
+      value.clear();
+      put_number(value, segment.disk_bytes);
+      put_number(value, segment.data_bytes);
+      const int code = put(transaction, tables.whole, value_of(segment.id), value, 0);
+      if (code != 0) return code;
+    }
+    return 0;
+  };
+  return write("remember whole segments", change);
+}
+
+Result<std::optional<WholeSegment>> Index::find_whole(const Digest& segment) {
+  const auto current = environment();
+  std::shared_lock<std::shared_mutex> resize_lock;
+  MDB_txn* const transaction = TRY(current->begin(MDB_RDONLY, resize_lock));
+  MDB_val key = value_of(segment);
+  MDB_val value{};
+  const int code = mdb_get(transaction, current->whole, &key, &value);
+  std::optional<WholeSegment> found;
+  if (code == 0) {
+    WireReader reader(bytes_of(value));
+    found = {.id = segment, .disk_bytes = reader.number<std::uint32_t>(), .data_bytes = reader.number<std::uint32_t>()};
+  }
+  mdb_txn_abort(transaction);
+  if (code != 0 && code != MDB_NOTFOUND) return fail(lmdb_error(code, "look a segment up"));
+  return found;
 }
 
 Result<std::uint64_t> Index::generation() {

@@ -254,8 +254,9 @@ class NbdSource::Impl {
   Status read_all(std::span<const SourceRange> ranges, const Sink& sink, const TaskContext& task) {
     if (handles_.empty()) return broken();
     if (buffers_.empty()) {
-      buffers_.resize(options_.requests_in_flight);
-      for (auto& buffer : buffers_) buffer.resize(options_.request_bytes);
+      for (unsigned i = 0; i < options_.requests_in_flight; ++i) {
+        buffers_.push_back(std::make_unique_for_overwrite<std::byte[]>(options_.request_bytes));
+      }
     }
     std::size_t range = 0;
     std::uint64_t at = 0;
@@ -272,7 +273,7 @@ class NbdSource::Impl {
         TRY(task.check());
         const Request& front = pending_.front();
         if (front.error != 0) return fail(request_error(front.error, fmt::format("read the disk at {}", front.offset)));
-        TRY(sink(front.offset, std::span(buffers_[front.buffer]).first(front.bytes)));
+        TRY(sink(front.offset, std::span<const std::byte>(buffers_[front.buffer].get(), front.bytes)));
         pending_.pop_front();
         // Room for another request: send it before waiting. The sink may have taken its time, which is no silence.
         silent_since_ = std::chrono::steady_clock::now();
@@ -292,7 +293,7 @@ class NbdSource::Impl {
     request.buffer = next_buffer_++ % buffers_.size();
     nbd_handle* const handle = handles_[next_handle_++ % handles_.size()].get();
     const nbd_completion_callback on_done{on_completion, &request, nullptr};
-    if (nbd_aio_pread(handle, buffers_[request.buffer].data(), bytes, offset, on_done, 0) < 0) {
+    if (nbd_aio_pread(handle, buffers_[request.buffer].get(), bytes, offset, on_done, 0) < 0) {
       return fail(nbd_error("take a request"));
     }
     return {};
@@ -306,7 +307,7 @@ class NbdSource::Impl {
   std::uint64_t disk_bytes_ = 0;
   bool has_allocation_ = false;
   bool has_depth_ = false;
-  std::vector<std::vector<std::byte>> buffers_;
+  std::vector<std::unique_ptr<std::byte[]>> buffers_;
   std::deque<Request> pending_;
   std::size_t next_buffer_ = 0;
   std::size_t next_handle_ = 0;

@@ -49,11 +49,12 @@ Status PackStream::append(const Digest& id, Codec codec, std::uint32_t plain_byt
   return {};
 }
 
-Status PackStream::finish() {
+Status PackStream::finish(std::span<const WholeSegment> segments) {
   if (!filling_->empty()) full_.push(std::move(filling_));
   full_.close();
   if (writer_.joinable()) writer_.join();
   TRY(status());
+  TRY(store_.index().remember_whole(segments, begun_at_));
   return store_.index().checkpoint();
 }
 

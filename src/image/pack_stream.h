@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "image/bounded_queue.h"
 #include "image/claims.h"
+#include "image/index.h"
 #include "image/pack.h"
 #include "image/store.h"
 
@@ -30,7 +31,8 @@ class PackStream {
   // From one thread. Waits while two packs are full. Gives the error of an earlier pack, again and again.
   Status append(const Digest& id, Codec codec, std::uint32_t plain_bytes, std::span<const std::byte> stored);
   // Makes everything durable and indexed, and the index durable. No append may follow.
-  Status finish();
+  // `segments`: known to be whole once all is indexed; the index remembers them.
+  Status finish(std::span<const WholeSegment> segments = {});
   // The index's generation when this stream began; for commit_image().
   std::uint64_t begun_at() const { return begun_at_; }
   // Stored bytes appended so far. Any thread.

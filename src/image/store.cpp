@@ -288,9 +288,15 @@ Result<bool> Store::has_chunk(const Digest& id) {
 
 Result<bool> Store::has_whole_segment(const Digest& segment) {
   if (segment.is_zero()) return true;
-  if (!TRY(has_chunk(segment))) return false;
+  return TRY(find_whole_segment(segment))
+  .has_value();
+}
+
+Result<std::optional<WholeSegment>> Store::find_whole_segment(const Digest& segment) {
+  if (auto remembered = TRY(index_->find_whole(segment)); remembered) return remembered;
+  if (!TRY(has_chunk(segment))) return std::nullopt;
   const auto encoded = read_chunk(segment);
-  if (!encoded && encoded.error().code() == Code::kDataLoss) return false;
+  if (!encoded && encoded.error().code() == Code::kDataLoss) return std::nullopt;
   if (!encoded) return fail(encoded.error());
   const Segment decoded = TRY(decode_segment(*encoded));
   std::vector<Digest> ids;
@@ -299,7 +305,9 @@ Result<bool> Store::has_whole_segment(const Digest& segment) {
   }
   std::vector<bool> found;
   TRY(index_->find_all(ids, found));
-  return std::ranges::find(found, false) == found.end();
+  if (std::ranges::find(found, false) != found.end()) return std::nullopt;
+  return WholeSegment{segment, static_cast<std::uint32_t>(decoded.bytes()),
+                      static_cast<std::uint32_t>(decoded.data_bytes())};
 }
 
 Result<std::unique_ptr<Store>> create_directory_store(const std::filesystem::path& folder,

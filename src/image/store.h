@@ -27,6 +27,7 @@ namespace atelier::image {
 class Index;
 struct Trash;
 struct ChunkLocation;
+struct WholeSegment;
 
 struct StoreOptions {
   // A pack is closed when the next chunk would not fit. Two of this size are in memory per image being written.
@@ -78,6 +79,9 @@ class Store {
   Result<bool> has_chunk(const Digest& id);
   // Does it have the segment and every chunk that the segment names? The all-zero digest (a hole) counts as present.
   Result<bool> has_whole_segment(const Digest& segment);
+  // The same, with how long it is and how much of it is data; nullopt when it is not whole. Not for a hole. Fast for
+  // segments of images that this store has committed: the index remembers them until chunks are swept.
+  Result<std::optional<WholeSegment>> find_whole_segment(const Digest& segment);
 
   // The folder's own parts; not for other folders.
   Bucket& bucket() { return *bucket_; }

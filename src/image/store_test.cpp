@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "image/image_record.h"
+#include "image/index.h"
 #include "image/store_test_parts.h"
 #include "image/tree.h"
 #include "image/verify.h"
@@ -119,6 +120,27 @@ TEST_F(StoreTest, TakesSegmentsOverWithTheRootOfAFullScan) {
   EXPECT_EQ(taken_over.data_bytes, full.data_bytes);
   EXPECT_LT(taken_over.new_bytes, 1100000u);
   EXPECT_EQ(read_disk(*store_, taken_over.root).value(), disk);
+}
+
+TEST_F(StoreTest, TakesASegmentForWholeOnlyWhileItHasItsChunks) {
+  const Disk disk = random_disk(9, 4u << 20);
+  const auto image = write_disk(*store_, disk).value();
+  const Digest segment = segments_of(*store_, image.root).value().front();
+  const auto whole = store_->find_whole_segment(segment).value();
+  ASSERT_TRUE(whole.has_value());
+  EXPECT_EQ(whole->disk_bytes, disk.size());
+  EXPECT_EQ(whole->data_bytes, image.data_bytes);
+  EXPECT_TRUE(store_->index().find_whole(segment).value().has_value()) << "remembered when the image was committed";
+
+  // The pack of the disk's first chunk is lost: the index is made anew, and remembers nothing.
+  const Digest first = read_segment(*store_, segment, disk.size()).value().entries.front().chunk;
+  const Digest id = first.is_zero() ? read_segment(*store_, segment, disk.size()).value().entries[1].chunk : first;
+  ASSERT_OK(store_->bucket().erase(pack_name(store_->index().find(id).value()->pack)));
+  store_.reset();
+  store_ = open_directory_store(path(), Access::kReadWrite).value();
+  EXPECT_FALSE(store_->find_whole_segment(segment).value().has_value());
+  const auto writer = ImageWriter::begin(*store_, disk.size(), {}).value();
+  EXPECT_EQ(writer->append_known_segment(0, segment).error().code(), Code::kNotFound);
 }
 
 TEST_F(StoreTest, TakesOverAChunkUnreadOnlyWhereAChunkMayBegin) {

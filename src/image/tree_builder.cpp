@@ -24,6 +24,8 @@ Status TreeBuilder::add_piece(const Batch& batch, const Piece& piece) {
     case Piece::Kind::kSegment:
       CHECK(position_ % kSegmentBytes == 0 && segment_.entries.empty());
       root_.segments.push_back(piece.id);
+      whole_.push_back(
+          {piece.id, static_cast<std::uint32_t>(piece.disk_bytes), static_cast<std::uint32_t>(piece.data_bytes)});
       position_ += piece.disk_bytes;
       bytes_known_ += piece.data_bytes;
       bytes_done_ += piece.disk_bytes;
@@ -65,7 +67,12 @@ Status TreeBuilder::advance(std::uint64_t bytes) {
 }
 
 Status TreeBuilder::end_segment() {
-  root_.segments.push_back(segment_.is_hole() ? Digest{} : TRY(store_node(encode_segment(segment_))));
+  const Digest id = segment_.is_hole() ? Digest{} : TRY(store_node(encode_segment(segment_)));
+  root_.segments.push_back(id);
+  if (!id.is_zero()) {
+    whole_.push_back(
+        {id, static_cast<std::uint32_t>(segment_.bytes()), static_cast<std::uint32_t>(segment_.data_bytes())});
+  }
   segment_.entries.clear();
   return {};
 }
@@ -82,7 +89,7 @@ Result<Digest> TreeBuilder::store_node(std::span<const std::byte> encoded) {
 Result<Digest> TreeBuilder::finish() {
   CHECK(position_ == disk_bytes_);
   const Digest root = TRY(store_node(encode_root(root_)));
-  TRY(packs_.finish());
+  TRY(packs_.finish(whole_));
   return root;
 }
 

@@ -43,6 +43,7 @@ class TreeBuilder {
   Segment segment_;
   std::uint64_t position_ = 0;
   Root root_;
+  std::vector<WholeSegment> whole_;  // of root_'s segments those that are no hole
   std::atomic<std::uint64_t> bytes_done_{0}, bytes_new_{0}, bytes_known_{0};
   PackStream packs_;  // the last member: its thread calls into claims_
 };

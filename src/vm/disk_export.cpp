@@ -36,8 +36,13 @@ Error start_failure(const std::string& complaint) {
 }  // namespace
 
 struct DiskExport::Running {
-  Running(Child process, std::filesystem::path private_folder, std::string socket_uri)
-      : child(std::move(process)), folder(std::move(private_folder)), uri(std::move(socket_uri)) {}
+  Running(Child process, std::filesystem::path private_folder, const std::string& changes_export)
+      : child(std::move(process)), folder(std::move(private_folder)), uri(uri_of(kExportName)) {
+    if (!changes_export.empty()) changes_uri = uri_of(changes_export);
+  }
+  std::string uri_of(const std::string& name) const {
+    return NbdDisk{.socket = (folder / "nbd.sock").string(), .export_name = name}.uri();
+  }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   ~Running() {
@@ -49,6 +54,7 @@ struct DiskExport::Running {
   std::optional<Child> child;
   std::filesystem::path folder;
   std::string uri;
+  std::string changes_uri;
 };
 
 DiskExport::DiskExport(std::unique_ptr<Running> running) : running_(std::move(running)) {}
@@ -56,10 +62,10 @@ DiskExport::DiskExport(DiskExport&&) noexcept = default;
 DiskExport& DiskExport::operator=(DiskExport&&) noexcept = default;
 DiskExport::~DiskExport() = default;
 std::string DiskExport::uri() const { return running_->uri; }
+std::string DiskExport::changes_uri() const { return running_->changes_uri; }
 
 Result<DiskExport> serve_disk(DiskServer server) {
   const std::filesystem::path folder = TRY(make_private_folder());
-  const auto socket = folder / "nbd.sock";
   const bool confined = server.confinement.has_value();
   if (confined) server.confinement->writable_folder = folder;
   auto started = Child::start(
@@ -70,8 +76,7 @@ Result<DiskExport> serve_disk(DiskServer server) {
     std::filesystem::remove_all(folder, ignored);
     return fail(std::move(started).error());
   }
-  auto running = std::make_unique<DiskExport::Running>(
-      std::move(*started), folder, NbdDisk{.socket = socket.string(), .export_name = kExportName}.uri());
+  auto running = std::make_unique<DiskExport::Running>(std::move(*started), folder, server.changes_export);
   const auto deadline = Clock::now() + server.start_timeout;
   std::error_code ignored;
   while (!std::filesystem::exists(folder / "pid", ignored)) {  // written once it listens

@@ -26,17 +26,22 @@ class DiskExport {
 
   // "nbd+unix:///disk?socket=PATH". Offers base:allocation and, for overlays, qemu:allocation-depth (1 = written here).
   std::string uri() const;
+  // For an overlay: the same disk without what lies below it (there it reads as zeros), to ask what is written here. ""
+  // for other disks.
+  std::string changes_uri() const;
 
  private:
   std::unique_ptr<Running> running_;
 };
 
 inline constexpr const char* kExportName = "disk";
+inline constexpr const char* kChangesExportName = "changes";
 
 // A program that, in the folder it is given, listens on "nbd.sock", offers the export kExportName, and writes the file
 // "pid" once it listens.
 struct DiskServer {
   std::function<std::vector<std::string>(const std::string& folder)> command;
+  std::string changes_export{};            // its name when the program offers it as well
   std::optional<Confinement> confinement;  // its writable folder is set by serve_disk()
   std::chrono::milliseconds start_timeout{20000};
 };

@@ -52,7 +52,9 @@ std::uint64_t qcow2_disk_bytes(const std::filesystem::path& path) {
   return bytes;
 }
 
-constexpr const char* kNode = "disk";  // in QEMU
+// In QEMU.
+constexpr const char* kNode = "disk";
+constexpr const char* kChangesNode = "changes";
 
 json::object file_node(const std::string& path) {
   return {{"driver", "file"}, {"filename", path}, {"read-only", true}};
@@ -75,8 +77,16 @@ std::vector<std::string> overlay_nodes(const OverlayDisk& disk) {
                                 {"read-only", true},
                                 {"file", file_node(disk.path.string())},
                                 {"backing", "backing"}};
+  // The same without what lies below: tells what is written here without asking the image server of its holes.
+  const json::object changes = {{"driver", "qcow2"},
+                                {"node-name", kChangesNode},
+                                {"read-only", true},
+                                {"file", file_node(disk.path.string())},
+                                {"backing", nullptr}};
   std::vector<std::string> arguments = node_argument(backing);
-  for (std::string& argument : node_argument(overlay)) arguments.push_back(std::move(argument));
+  for (const json::object& node : {overlay, changes}) {
+    for (std::string& argument : node_argument(node)) arguments.push_back(std::move(argument));
+  }
   return arguments;
 }
 
@@ -107,12 +117,18 @@ Result<DiskExport> export_overlay(const OverlayDisk& disk, const ExportOptions& 
     for (std::string& node : overlay_nodes(disk)) arguments.push_back(std::move(node));
     const json::object listener = {{"addr", {{"type", "unix"}, {"path", folder + "/nbd.sock"}}},
                                    {"max-connections", options.connections_max}};
-    const json::object exported = {{"type", "nbd"},       {"id", "export"},    {"node-name", kNode},
-                                   {"name", kExportName}, {"writable", false}, {"allocation-depth", true}};
-    arguments.insert(arguments.end(), {"--nbd-server", to_text(listener), "--export", to_text(exported)});
+    arguments.insert(arguments.end(), {"--nbd-server", to_text(listener)});
+    for (const auto& [node, name] : {std::pair{kNode, kExportName}, std::pair{kChangesNode, kChangesExportName}}) {
+      const json::object exported = {{"type", "nbd"}, {"id", name},        {"node-name", node},
+                                     {"name", name},  {"writable", false}, {"allocation-depth", true}};
+      arguments.insert(arguments.end(), {"--export", to_text(exported)});
+    }
     return arguments;
   };
-  return serve_disk({.command = command, .confinement = {}, .start_timeout = options.start_timeout});
+  return serve_disk({.command = command,
+                     .changes_export = kChangesExportName,
+                     .confinement = {},
+                     .start_timeout = options.start_timeout});
 }
 
 }  // namespace atelier::vm

@@ -73,6 +73,8 @@ TEST_F(OverlayTest, AnExportShowsWhatIsWrittenHereAndWhatIsOfTheBase) {
   ASSERT_EQ(written->exit_code, 0) << written->error;
   const auto disk = export_overlay(overlay());
   ASSERT_TRUE(disk.has_value()) << disk.error().message();
+  EXPECT_NE(tool({"nbdinfo", "--map=qemu:allocation-depth", disk->changes_uri()})->output.find("1  local"),
+            std::string::npos);
   const auto map = tool({"nbdinfo", "--map=qemu:allocation-depth", disk->uri()});
   ASSERT_EQ(map->exit_code, 0) << map->error;
   // offset, length, type: the base's mebibyte, a hole of the base, ours, the base's rest.
