@@ -247,6 +247,7 @@ def make_real(folder):
         make_ext4(folder / "d.new", None, DISK_BYTES, 2)
         with mounted(folder / "d.new", folder / "mount", "-o", "loop") as target:
             debootstrap(target, OTHER)
+            run("fstrim", target)  # the downloaded packages, deleted again, are no part of a server's disk
         os.rename(folder / "d.new", folder / "d.raw")
     if not (folder / "o40.raw").exists():
         say("writing into the overlay")
