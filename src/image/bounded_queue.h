@@ -48,6 +48,16 @@ class BoundedQueue {
     room_.notify_all();
   }
 
+  // Takes out everything that is inside.
+  void drop() {
+    std::deque<T> dropped;
+    {
+      const std::lock_guard lock(mutex_);
+      dropped.swap(values_);
+    }
+    room_.notify_all();
+  }
+
  private:
   const std::size_t capacity_;
   std::mutex mutex_;

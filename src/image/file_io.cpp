@@ -23,6 +23,17 @@ Status write_all(int fd, std::span<const std::byte> bytes, std::string_view doin
   return {};
 }
 
+Status write_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes, std::string_view doing) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error(errno, doing));
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return {};
+}
+
 Result<std::size_t> read_at(int fd, std::uint64_t offset, std::span<std::byte> into, std::string_view doing) {
   std::size_t done = 0;
   while (done < into.size()) {

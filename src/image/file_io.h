@@ -17,6 +17,7 @@ namespace atelier::image {
 // Opens relative to the folder `at` (or AT_FDCWD); always close-on-exec. `doing` is for the error.
 Result<FileDescriptor> open_file(int at, const std::string& path, int flags, unsigned mode, std::string_view doing);
 Status write_all(int fd, std::span<const std::byte> bytes, std::string_view doing);
+Status write_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes, std::string_view doing);
 // Reads up to into.size() bytes; fewer only at the end of the file.
 Result<std::size_t> read_at(int fd, std::uint64_t offset, std::span<std::byte> into, std::string_view doing);
 // One fsync. It is never tried again: after a failure the kernel may have dropped the data, and say yes next time.
