@@ -12,7 +12,8 @@
 
 namespace atelier::image {
 
-// The chunks that one image's writer is about to store. No more than what the packs in its memory hold. Thread-safe.
+// The chunks that one image's writer is about to store. No more than what the packs in its memory hold, and
+// the batches of a copy that are on their way. Thread-safe.
 class Claims {
  public:
   // is_new[i] says whether ids[i] is neither in the index nor claimed: the caller has claimed it now, and must store

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <stop_token>
 
+#include "image/boot_trace.h"
 #include "image/directory_bucket.h"
 #include "image/faulty_bucket.h"
+#include "image/geometry.h"
 #include "image/image_record.h"
 #include "image/store_test_parts.h"
 #include "image/verify.h"
@@ -66,6 +69,80 @@ TEST_F(CopyTest, BringsAnImageOverAndSendsNothingTwice) {
   EXPECT_EQ(reports.back().bytes_done, disk.size());
   EXPECT_EQ(reports.back().bytes_new + reports.back().bytes_known, second.data_bytes);
   EXPECT_TRUE(verify_store(*to_.store, {}, task_).value().clean());
+}
+
+// A disk of two equal segments and a third.
+Disk long_disk() {
+  Disk disk(2 * kSegmentBytes + (4U << 20));
+  const Disk part = random_disk(7, 3U << 20);
+  for (const std::size_t segment : {0U, 1U}) {
+    std::ranges::copy(part, disk.begin() + static_cast<std::ptrdiff_t>(segment * kSegmentBytes));
+  }
+  Random random(12);
+  fill_random(random, std::span(disk).last(2U << 20));
+  return disk;
+}
+
+// write_disk() looks at every byte of the holes between.
+Result<ImageRecord> write_long_disk(Store& store, std::span<const std::byte> disk) {
+  const auto writer = TRY(ImageWriter::begin(store, disk.size(), {.label = "long", .threads = 2}));
+  for (const std::size_t segment : {0U, 1U}) {
+    TRY(writer->append_data(disk.subspan(segment * kSegmentBytes, 4U << 20)));
+    TRY(writer->append_hole(kSegmentBytes - (4U << 20)));
+  }
+  TRY(writer->append_data(disk.last(4U << 20)));
+  return writer->finish();
+}
+
+TEST_F(CopyTest, ReadsOfTheSourceOnlyWhatTheTargetLacksAndNeighboursAtOnce) {
+  Disk disk = long_disk();
+  const auto first = write_long_disk(*from_.store, disk).value();
+  from_.bucket->restart({});
+  const auto all = copy_image(*from_.store, *to_.store, first.root, task_).value();
+  EXPECT_EQ(read_disk(*to_.store, first.root).value(), disk);
+  EXPECT_EQ(all.bytes_sent, first.stored_bytes);
+  const std::uint64_t packs = from_.store->bucket().list("packs/").value().size();
+  ASSERT_GT(packs, 4u);
+  EXPECT_LE(from_.bucket->counts().bytes_got, all.bytes_sent + 5000);
+  EXPECT_LE(from_.bucket->counts().gets, packs + 20);
+
+  std::fill_n(disk.begin() + (2 << 20), 300000, std::byte{5});
+  Random random(8);
+  fill_random(random, std::span(disk).subspan(3U << 20, 200000));
+  const auto second = write_long_disk(*from_.store, disk).value();
+  from_.bucket->restart({});
+  const auto changed = copy_image(*from_.store, *to_.store, second.root, task_).value();
+  EXPECT_EQ(read_disk(*to_.store, second.root).value(), disk);
+  EXPECT_EQ(changed.bytes_sent, second.stored_bytes);
+  EXPECT_LE(from_.bucket->counts().bytes_got, changed.bytes_sent + 5000);
+  EXPECT_LE(from_.bucket->counts().gets, 16u);
+}
+
+TEST_F(CopyTest, KeepsSeveralReadsOnTheWay) {
+  const Disk disk = random_disk(9, 12U << 20);
+  const auto record = write_disk(*from_.store, disk).value();
+  from_.bucket->restart({.delay = std::chrono::milliseconds(20)});
+  ASSERT_OK(copy_image(*from_.store, *to_.store, record.root, task_, {.in_flight = 4, .batch_bytes = 256U << 10}));
+  EXPECT_GE(from_.bucket->counts().at_once, 2u);
+  EXPECT_LE(from_.bucket->counts().at_once, 4u);
+  EXPECT_EQ(read_disk(*to_.store, record.root).value(), disk);
+}
+
+TEST_F(CopyTest, TakesTheBootTraceAlongWhenItIsWhole) {
+  const auto record = write_disk(*from_.store, random_disk(10, 2U << 20)).value();
+  const std::vector<GrainRun> runs{{3, 20}, {100, 7}};
+  ASSERT_OK(from_.store->bucket().put(trace_name(record.root), encode_trace(record.root, runs)));
+  ASSERT_OK(copy_image(*from_.store, *to_.store, record.root, task_));
+  EXPECT_EQ(read_trace(to_.store->bucket(), record.root, record.disk_bytes).value(), runs);
+  // Recorded after the image was copied.
+  ASSERT_OK(to_.store->bucket().erase(trace_name(record.root)));
+  ASSERT_OK(copy_image(*from_.store, *to_.store, record.root, task_));
+  EXPECT_EQ(read_trace(to_.store->bucket(), record.root, record.disk_bytes).value(), runs);
+
+  const auto other = write_disk(*from_.store, random_disk(11, 2U << 20)).value();
+  ASSERT_OK(from_.store->bucket().put(trace_name(other.root), encode_trace(record.root, runs)));
+  ASSERT_OK(copy_image(*from_.store, *to_.store, other.root, task_));
+  EXPECT_EQ(to_.store->bucket().size(trace_name(other.root)).error().code(), Code::kNotFound);
 }
 
 TEST_F(CopyTest, SaysWhenThereIsNoSuchImage) {

@@ -1,5 +1,6 @@
 #include "image/faulty_bucket.h"
 
+#include <algorithm>
 #include <thread>
 
 namespace atelier::image {
@@ -25,6 +26,7 @@ FaultyBucket::Verdict FaultyBucket::next(std::uint64_t BucketCounts::* counter, 
     counts_.*counter += 1;
     counts_.*bytes += byte_count;
     delay = plan_.delay;
+    if (delay.count() > 0) counts_.at_once = std::max(counts_.at_once, ++delayed_);
     const bool is_the_one = number == plan_.fail_at;
     const bool is_after = number > plan_.fail_at && plan_.afterwards == FaultPlan::Afterwards::kFails;
     if (is_the_one || is_after) {
@@ -32,7 +34,11 @@ FaultyBucket::Verdict FaultyBucket::next(std::uint64_t BucketCounts::* counter, 
       verdict = is_the_one && plan_.effect == FaultPlan::Effect::kHappensUnseen ? Verdict::kDoAndFail : Verdict::kFail;
     }
   }
-  if (delay.count() > 0) std::this_thread::sleep_for(delay);
+  if (delay.count() > 0) {
+    std::this_thread::sleep_for(delay);
+    const std::lock_guard lock(mutex_);
+    --delayed_;
+  }
   return verdict;
 }
 

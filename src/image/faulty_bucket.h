@@ -31,6 +31,7 @@ struct FaultPlan {
 
 struct BucketCounts {
   std::uint64_t operations = 0, puts = 0, gets = 0, lists = 0, erases = 0, bytes_put = 0, bytes_got = 0, failures = 0;
+  std::uint64_t at_once = 0;  // the most operations that were delayed at the same time
 };
 
 class FaultyBucket final : public Bucket {
@@ -55,8 +56,9 @@ class FaultyBucket final : public Bucket {
 
   const std::unique_ptr<Bucket> inner_;
   mutable std::mutex mutex_;
-  FaultPlan plan_;       // guarded by mutex_
-  BucketCounts counts_;  // guarded by mutex_
+  FaultPlan plan_;             // guarded by mutex_
+  BucketCounts counts_;        // guarded by mutex_
+  std::uint64_t delayed_ = 0;  // guarded by mutex_: how many are now
 };
 
 }  // namespace atelier::image

@@ -42,9 +42,12 @@ class DiskFile {
   static Result<DiskFile> create(const std::string& path) {
     DiskFile file;
     file.cached_ = TRY(open_file(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0644, "make the disk file"));
-    auto direct = open_file(AT_FDCWD, path, O_WRONLY | O_DIRECT, 0, "open the disk file");
-    if (direct) file.direct_ = std::move(*direct);
-    file.is_direct_ = std::make_unique<std::atomic<bool>>(direct.has_value());
+    // With larger pages a direct write and a cached one beside it could meet in a page.
+    if (::sysconf(_SC_PAGESIZE) == static_cast<long>(kAlignment)) {
+      auto direct = open_file(AT_FDCWD, path, O_WRONLY | O_DIRECT, 0, "open the disk file");
+      if (direct) file.direct_ = std::move(*direct);
+    }
+    file.is_direct_ = std::make_unique<std::atomic<bool>>(file.direct_.get() >= 0);
     return file;
   }
 

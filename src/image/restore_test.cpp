@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <fstream>
 #include <stop_token>
 
 #include "image/directory_bucket.h"
@@ -45,20 +46,40 @@ class RestoreTest : public testing::Test {
   TaskContext task_;
 };
 
+Disk read_back(const std::filesystem::path& path) {
+  Disk bytes(std::filesystem::file_size(path));
+  std::ifstream file(path, std::ios::binary);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  EXPECT_TRUE(file.good());
+  return bytes;
+}
+
+// The same at both ends, and a hole between.
+Result<ImageRecord> write_two_ends(Store& store, std::span<const std::byte> disk, std::size_t end_bytes) {
+  const auto writer = TRY(ImageWriter::begin(store, disk.size(), {.label = "ends", .threads = 2}));
+  if (disk.size() < 2 * end_bytes) {
+    TRY(writer->append_data(disk));
+    return writer->finish();
+  }
+  TRY(writer->append_data(disk.first(end_bytes)));
+  TRY(writer->append_hole(disk.size() - 2 * end_bytes));
+  TRY(writer->append_data(disk.last(end_bytes)));
+  return writer->finish();
+}
+
 TEST_F(RestoreTest, WritesTheDiskAsItWasAndLeavesHolesOut) {
-  Random random(40);
-  for (const std::uint64_t window_bytes : {std::uint64_t{4096}, std::uint64_t{100000}, std::uint64_t{4} << 20}) {
-    for (const std::size_t bytes : {std::size_t{1}, std::size_t{4096}, std::size_t{7654321}, std::size_t{67U << 20}}) {
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{4096}, std::size_t{7654321}, std::size_t{65U << 20}}) {
+    // Data at both ends and across the segment's end, and nothing in between.
+    Disk disk(bytes);
+    const Disk part = random_disk(40 + bytes, std::min<std::size_t>(bytes, 2U << 20));
+    std::ranges::copy(part, disk.begin());
+    std::ranges::copy(part, disk.end() - static_cast<std::ptrdiff_t>(part.size()));
+    disk.back() = std::byte{1};
+    const ImageRecord record = write_two_ends(*store_, disk, part.size()).value();
+    for (const std::uint64_t window_bytes : {std::uint64_t{4096}, std::uint64_t{300000}, std::uint64_t{4} << 20}) {
       SCOPED_TRACE(testing::Message() << bytes << " bytes, windows of " << window_bytes);
-      Disk disk(bytes);
-      // Data at both ends and across the segment's end, and nothing in between.
-      const Disk part = random_disk(random(), std::min<std::size_t>(bytes, 3U << 20));
-      std::ranges::copy(part, disk.begin());
-      std::ranges::copy(part, disk.end() - static_cast<std::ptrdiff_t>(part.size()));
-      disk.back() = std::byte{1};
-      const ImageRecord record = write_disk(*store_, disk).value();
       ASSERT_OK(restore_raw_file(*store_, record.root, target(), task_, {.threads = 3, .window_bytes = window_bytes}));
-      ASSERT_TRUE(file_bytes(target()) == disk);
+      ASSERT_TRUE(read_back(target()) == disk);
       EXPECT_EQ(left_behind(), std::vector<std::string>{"disk.raw"});
       struct stat status{};
       ASSERT_EQ(::stat(target().c_str(), &status), 0);
@@ -78,7 +99,7 @@ TEST_F(RestoreTest, ReadsNeighboursInAPackAtOnce) {
   const std::uint64_t packs = store_->bucket().list("packs/").value().size();
   ASSERT_GT(packs, 10u);
   EXPECT_LE(counts.gets, 2 * packs + 8);
-  EXPECT_LE(counts.bytes_got, record.stored_bytes * 11 / 10);
+  EXPECT_LE(counts.bytes_got, record.stored_bytes * 3 / 2);  // some files are there twice
   EXPECT_TRUE(std::ranges::is_sorted(reports, {}, &Progress::bytes_done));
   EXPECT_EQ(reports.back().bytes_done, disk.size());
 }
