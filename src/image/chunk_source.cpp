@@ -104,11 +104,13 @@ Result<std::vector<FetchedChunk>> ChunkSource::fetch(std::span<const Digest> ids
         if (flight != in_flight_.end()) {
           ++shared;
           awaited.emplace_back(i, flight->second);
-        } else if ((chunks[i].bytes = memory_.find(ids[i])) == nullptr) {
-          const auto future = claims.add(ids[i]);
-          in_flight_.emplace(ids[i], future);
-          awaited.emplace_back(i, future);
+          continue;
         }
+        chunks[i].bytes = memory_.find(ids[i]);
+        if (chunks[i].bytes != nullptr) continue;
+        const auto future = claims.add(ids[i]);
+        in_flight_.emplace(ids[i], future);
+        awaited.emplace_back(i, future);
       }
     }
     counts_.shared_waits += shared;
