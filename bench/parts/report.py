@@ -153,10 +153,11 @@ def three_rows(table, _, job):
 def cousin_rows(table, _, job):
     for name, title in (("x", "the same tree on XFS, after ext4"), ("n", "the same tree on NTFS, after ext4")):
         record = job[name]["record"]
-        share = record["newBytes"] / record["dataBytes"]
-        table.goal(title, "≤ 3 % of its data again", f"{share:.1%}", share <= 0.03,
-                   f"{record['newBytes'] / MIB:.1f} MiB of {record['dataBytes'] / MIB:.0f} MiB new, stored in "
-                   f"{record['storedBytes'] / MIB:.1f} MiB; fixed chunks store {job[name]['fixed'] / MIB:.0f} MiB")
+        share = record["storedBytes"] / record["dataBytes"]  # "bytes stored" is what the goal counts
+        table.goal(title, "costs ≤ 3 % of its data again", f"{share:.1%}", share <= 0.03,
+                   f"{record['storedBytes'] / MIB:.1f} MiB stored for {record['dataBytes'] / MIB:.0f} MiB of data, of which "
+                   f"{record['newBytes'] / record['dataBytes']:.1%} is new before compression; fixed chunks store "
+                   f"{job[name]['fixed'] / MIB:.0f} MiB")
 
 
 def restore_rows(table, results, job):
