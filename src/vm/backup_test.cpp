@@ -26,6 +26,7 @@ class BackupTest : public ::testing::Test {
   ~BackupTest() override {
     if (spec_.uuid.empty()) return;
     EXPECT_TRUE(host_.hypervisor().remove(spec_.uuid).has_value());
+    if (moved_) shell("umount -l " + spec_.folder.string());
   }
   // A guest that counts in a file, each number made durable before the next.
   void start_counting_guest() {
@@ -45,6 +46,14 @@ class BackupTest : public ::testing::Test {
     }
     return -1;
   }
+  // Its folder on a file system of its own, with so much room. The VM is stopped.
+  void move_folder(const std::string& room) {
+    const std::string folder = spec_.folder.string();
+    ASSERT_EQ(shell("mv " + folder + " " + folder + ".old && mkdir " + folder + " && mount -t tmpfs -o mode=755,size=" +
+                    room + " tmpfs " + folder + " && cp -a " + folder + ".old/. " + folder),
+              "");
+    moved_ = true;
+  }
   void expect_no_files_left() {
     EXPECT_FALSE(std::filesystem::exists(spec_.folder / "scratch.qcow2"));
     EXPECT_FALSE(std::filesystem::exists(spec_.folder / "run" / "nbd.sock"));
@@ -57,6 +66,7 @@ class BackupTest : public ::testing::Test {
 
   TestHost& host_ = TestHost::instance();
   VmSpec spec_;
+  bool moved_ = false;
   TaskContext task_;
 };
 
@@ -111,6 +121,27 @@ TEST_F(BackupTest, EndsAtItsBoundAndTheGuestGoesOn) {
   EXPECT_EQ(host_.hypervisor().status(spec_.uuid)->power, PowerState::kRunning);
   const long after = count();
   EXPECT_GT(count(), after);
+}
+
+TEST_F(BackupTest, AHostThatIsFullEndsItAndTheGuestGoesOn) {
+  spec_ = host_.define_vm(SeedDisk::kAttached);
+  ASSERT_NO_FATAL_FAILURE(move_folder("34M"));
+  ASSERT_EQ(problem_of(host_.hypervisor().start(spec_.uuid)), "");
+  ASSERT_NE(TestHost::wait_ready(spec_), "") << TestHost::console(spec_);
+  host_.in_guest(spec_, "until pidof qemu-ga; do usleep 100000; done; sleep 1");  // it comes up after all else
+  EXPECT_EQ(host_.hypervisor().begin_backup(spec_.uuid, {.free_bytes_min = 1ULL << 60}, task_).error().code(),
+            Code::kResourceExhausted);
+  const auto backup = host_.hypervisor().begin_backup(spec_.uuid, {.free_bytes_min = 0}, task_);
+  ASSERT_TRUE(backup.has_value()) << backup.error().message();
+  // The overlay has room for this, and so has the scratch file, but not both.
+  const Finished written = host_.in_guest(
+      spec_, "sudo dd if=/dev/vda1 of=/dev/vda1 bs=64k conv=notrunc,fsync && sudo dmesg | grep -ci 'i/o error'");
+  EXPECT_EQ(written.output, "0\n") << written.error;
+  const Status health = backup->health();
+  ASSERT_FALSE(health.has_value());
+  EXPECT_EQ(health.error().code(), Code::kResourceExhausted) << health.error().message();
+  expect_no_files_left();
+  EXPECT_EQ(host_.hypervisor().status(spec_.uuid)->power, PowerState::kRunning);
 }
 
 }  // namespace

@@ -32,7 +32,9 @@ constexpr const char* kLibvirtsExport = "vda";
 constexpr const char* kOurExport = "disk";
 constexpr unsigned kOurLayers = 2;  // the scratch file lies on the overlay, the overlay on the image
 constexpr auto kEndPoll = std::chrono::milliseconds(10);
-constexpr auto kEndTime = std::chrono::seconds(30);
+// libvirt handles a domain's events in turn, and one that tells of an agent just come up waits 30 s for the job's end.
+constexpr auto kEndTime = std::chrono::seconds(120);
+constexpr std::uint64_t kWriteBytes = 2 << 20;  // of one write of a guest, and more
 constexpr int kThawTries = 5;
 constexpr auto kThawPause = std::chrono::seconds(1);
 constexpr auto kAgentWait = std::chrono::seconds(20);
@@ -256,6 +258,8 @@ class RunningBackup {
     int reason = 0;
     if (virDomainGetState(domain->get(), &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
         reason == VIR_DOMAIN_PAUSED_IOERROR) {
+      // A guest's write that found no room for its old bytes shows in no other way.
+      if (free_bytes(files_.folder) < options_.free_bytes_min + kWriteBytes) return no_room();
       return Error(Code::kUnavailable, "The virtual machine stopped with an I/O error while its disk was read.");
     }
     return look_at_job(domain->get());
