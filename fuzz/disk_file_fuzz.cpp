@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "image/byte_order.h"
@@ -25,50 +26,73 @@ namespace {
 
 using namespace atelier;
 
-constexpr std::uint64_t kFileBytesMax = 8U << 20;
+constexpr std::uint64_t kFileBytesMax = 64U << 20;
 
-std::vector<std::uint8_t> file_of(std::span<const std::uint8_t> input) {
-  const std::uint64_t sectors = image::little_endian_at<std::uint32_t>(input, 1);
-  std::vector<std::uint8_t> file(sectors * 512 % (kFileBytesMax + 512));
+// Its pieces over zeros; a later piece covers an earlier one.
+struct SparseFile {
+  std::uint64_t size_bytes = 0;
+  std::vector<std::pair<std::uint64_t, std::vector<std::uint8_t>>> pieces;
+
+  void read(std::uint64_t offset, std::span<std::uint8_t> out) const {
+    if (offset > size_bytes || out.size() > size_bytes - offset) std::abort();
+    std::ranges::fill(out, std::uint8_t{0});
+    for (const auto& [start, bytes] : pieces) {
+      const std::uint64_t from = std::max(start, offset);
+      const std::uint64_t to = std::min(start + bytes.size(), offset + out.size());
+      if (from < to) std::memcpy(out.data() + (from - offset), bytes.data() + (from - start), to - from);
+    }
+  }
+};
+
+SparseFile file_of(std::span<const std::uint8_t> input) {
+  SparseFile file;
+  file.size_bytes = std::uint64_t{image::little_endian_at<std::uint32_t>(input, 1)} * 512 % (kFileBytesMax + 512);
   input = input.subspan(5);
-  while (input.size() > 6 && !file.empty()) {
-    const std::size_t offset = image::little_endian_at<std::uint32_t>(input, 0) % file.size();
+  while (input.size() > 6 && file.size_bytes != 0) {
+    const std::uint64_t offset = image::little_endian_at<std::uint32_t>(input, 0) % file.size_bytes;
     std::size_t length = image::little_endian_at<std::uint16_t>(input, 4);
     input = input.subspan(6);
-    length = std::min({length, input.size(), file.size() - offset});
-    if (length != 0) std::memcpy(file.data() + offset, input.data(), length);
+    length = std::min<std::uint64_t>({length, input.size(), file.size_bytes - offset});
+    file.pieces.emplace_back(offset,
+                             std::vector<std::uint8_t>(input.begin(), input.begin() + static_cast<long>(length)));
     input = input.subspan(length);
   }
   return file;
 }
 
-void fix_checksums(std::vector<std::uint8_t>& file) {
-  const std::span<std::uint8_t> all(file);
-  const auto has = [&](std::size_t at, const char* magic, std::size_t bytes) {
-    return at + bytes <= file.size() && std::memcmp(file.data() + at, magic, std::strlen(magic)) == 0;
-  };
-  if (has(0, "conectix", 512)) image::put_vhd_checksum(all.first(512), 64);
-  if (file.size() >= 512 && has(file.size() - 512, "conectix", 512)) image::put_vhd_checksum(all.last(512), 64);
-  if (has(512, "cxsparse", 1024)) image::put_vhd_checksum(all.subspan(512, 1024), 36);
-  for (const std::size_t at : {64U << 10, 128U << 10}) {
-    if (has(at, "head", 4096)) image::put_crc32c(all.subspan(at, 4096));
-  }
-  for (const std::size_t at : {192U << 10, 256U << 10}) {
-    if (has(at, "regi", 64U << 10)) image::put_crc32c(all.subspan(at, 64U << 10));
-  }
+// Where the file has the magic, the block's checksum is put right.
+template <typename Put>
+void fix(SparseFile& file, std::uint64_t at, std::size_t bytes, const char* magic, const Put& put) {
+  if (at > file.size_bytes || bytes > file.size_bytes - at) return;
+  std::vector<std::uint8_t> block(std::strlen(magic));
+  file.read(at, block);
+  if (std::memcmp(block.data(), magic, block.size()) != 0) return;
+  block.resize(bytes);
+  file.read(at, block);
+  put(std::span(block));
+  file.pieces.emplace_back(at, std::move(block));
+}
+
+void fix_checksums(SparseFile& file) {
+  const auto put_footer = [](std::span<std::uint8_t> block) { image::put_vhd_checksum(block, 64); };
+  const auto put_header = [](std::span<std::uint8_t> block) { image::put_vhd_checksum(block, 36); };
+  if (file.size_bytes >= 512) fix(file, file.size_bytes - 512, 512, "conectix", put_footer);
+  fix(file, 0, 512, "conectix", put_footer);
+  fix(file, 512, 1024, "cxsparse", put_header);
+  for (const std::uint64_t at : {64U << 10, 128U << 10}) fix(file, at, 4096, "head", image::put_crc32c);
+  for (const std::uint64_t at : {192U << 10, 256U << 10}) fix(file, at, 64U << 10, "regi", image::put_crc32c);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 5) return 0;
-  std::vector<std::uint8_t> file = file_of({data, size});
+  SparseFile file = file_of({data, size});
   if ((data[0] & 1) != 0) fix_checksums(file);
   std::uint64_t bytes_read = 0;
-  const image::DiskBytes disk{file.size(), [&](std::uint64_t offset, std::span<std::uint8_t> out) -> Status {
-                                if (offset > file.size() || out.size() > file.size() - offset) std::abort();
+  const image::DiskBytes disk{file.size_bytes, [&](std::uint64_t offset, std::span<std::uint8_t> out) -> Status {
                                 bytes_read += out.size();
-                                std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+                                file.read(offset, out);
                                 return {};
                               }};
   const auto format = image::ATELIER_CHECK(disk, image::InspectOptions{});
