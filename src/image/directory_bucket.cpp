@@ -96,7 +96,7 @@ Status DirectoryBucket::ensure_folder(const std::string& path) {
 Status DirectoryBucket::write_temporary(const std::string& path, std::span<const std::byte> bytes) {
   const FileDescriptor file =
       TRY(open_file(folder_.get(), path, O_WRONLY | O_CREAT | O_EXCL, 0644, "make an object's file"));
-  TRY(write_all(file.get(), bytes, "write an object"));
+  TRY(write_all_uncached(file.get(), bytes, "write an object"));
   return confirm(sync_file(file.get(), "sync an object"));
 }
 

@@ -18,6 +18,9 @@ namespace atelier::image {
 Result<FileDescriptor> open_file(int at, const std::string& path, int flags, unsigned mode, std::string_view doing);
 Status write_all(int fd, std::span<const std::byte> bytes, std::string_view doing);
 Status write_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes, std::string_view doing);
+// write_all() for the first bytes of a new file, past the page cache where file system and memory allow it: what is
+// long, written once and not read soon would only push other things out, and is copied for nothing.
+Status write_all_uncached(int fd, std::span<const std::byte> bytes, std::string_view doing);
 // Reads up to into.size() bytes; fewer only at the end of the file.
 Result<std::size_t> read_at(int fd, std::uint64_t offset, std::span<std::byte> into, std::string_view doing);
 // One fsync. It is never tried again: after a failure the kernel may have dropped the data, and say yes next time.

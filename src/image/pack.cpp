@@ -79,7 +79,8 @@ bool PackBuilder::has_room(std::size_t stored_bytes) const {
 void PackBuilder::add(const Digest& id, Codec codec, std::uint32_t plain_bytes, std::span<const std::byte> stored) {
   if (bytes_.empty()) {
     bytes_.reserve(bytes_max_);  // touched only as it fills, and kept for the packs that follow
-    put_text(bytes_, kHeadMagic);
+    const auto magic = std::as_bytes(std::span(kHeadMagic));
+    bytes_.insert(bytes_.end(), magic.begin(), magic.end());
   }
   entries_.push_back({id, checksum(stored), static_cast<std::uint32_t>(bytes_.size()),
                       static_cast<std::uint32_t>(stored.size()), plain_bytes, codec});
@@ -88,21 +89,23 @@ void PackBuilder::add(const Digest& id, Codec codec, std::uint32_t plain_bytes, 
 }
 
 Digest PackBuilder::seal() {
-  const std::size_t footer = bytes_.size();
-  data_bytes_ = footer;
+  data_bytes_ = bytes_.size();
+  std::vector<std::byte> footer;
+  footer.reserve(entries_.size() * kEntryBytes + kTailBytes);
   for (const PackEntry& entry : entries_) {
-    put_digest(bytes_, entry.id);
-    put_number(bytes_, entry.checksum);
-    put_number(bytes_, entry.offset);
-    put_number(bytes_, entry.stored_bytes);
-    put_number(bytes_, entry.plain_bytes);
-    put_number(bytes_, static_cast<std::uint32_t>(entry.codec));
+    put_digest(footer, entry.id);
+    put_number(footer, entry.checksum);
+    put_number(footer, entry.offset);
+    put_number(footer, entry.stored_bytes);
+    put_number(footer, entry.plain_bytes);
+    put_number(footer, static_cast<std::uint32_t>(entry.codec));
   }
-  const std::uint64_t sum = checksum(std::span(bytes_).subspan(footer));
-  put_number(bytes_, static_cast<std::uint32_t>(entries_.size()));
-  put_number(bytes_, std::uint32_t{0});
-  put_number(bytes_, sum);
-  put_text(bytes_, kTailMagic);
+  const std::uint64_t sum = checksum(footer);
+  put_number(footer, static_cast<std::uint32_t>(entries_.size()));
+  put_number(footer, std::uint32_t{0});
+  put_number(footer, sum);
+  put_text(footer, kTailMagic);
+  bytes_.insert(bytes_.end(), footer.begin(), footer.end());
   return sha256(bytes_);
 }
 

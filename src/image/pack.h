@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +36,16 @@ std::string pack_name(const Digest& pack);
 // nullopt when the object's name is no pack's.
 std::optional<Digest> parse_pack_name(std::string_view name);
 
+// Memory that begins at a page's start, as disks want it that take bytes without the page cache.
+template <typename T>
+struct PageAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kAlignment{4096};
+  T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlignment)); }
+  void deallocate(T* memory, std::size_t) { ::operator delete(memory, kAlignment); }
+  bool operator==(const PageAllocator&) const = default;
+};
+
 // Builds one pack after another in the same memory.
 class PackBuilder {
  public:
@@ -54,7 +65,7 @@ class PackBuilder {
 
  private:
   const std::uint64_t bytes_max_;
-  std::vector<std::byte> bytes_;
+  std::vector<std::byte, PageAllocator<std::byte>> bytes_;
   std::vector<PackEntry> entries_;
   std::size_t data_bytes_ = 0;  // when sealed: where the footer begins
 };

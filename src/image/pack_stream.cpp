@@ -17,14 +17,22 @@ PackStream::PackStream(Store& store, Claims& claims)
       begun_at_(store.index().generation().value_or(UINT64_MAX)),
       claims_(claims),
       filling_(std::make_unique<PackBuilder>(store.options().pack_bytes_max)) {
-  empty_.push(std::make_unique<PackBuilder>(store.options().pack_bytes_max));
-  writer_ = std::thread([this] { write_packs(); });
+  for (std::thread& writer : writers_) {
+    empty_.push(std::make_unique<PackBuilder>(store.options().pack_bytes_max));
+    writer = std::thread([this] { write_packs(); });
+  }
 }
 
 PackStream::~PackStream() {
   full_.close();
   empty_.close();
-  if (writer_.joinable()) writer_.join();
+  join();
+}
+
+void PackStream::join() {
+  for (std::thread& writer : writers_) {
+    if (writer.joinable()) writer.join();
+  }
 }
 
 Status PackStream::status() {
@@ -52,7 +60,7 @@ Status PackStream::append(const Digest& id, Codec codec, std::uint32_t plain_byt
 Status PackStream::finish(std::span<const WholeSegment> segments) {
   if (!filling_->empty()) full_.push(std::move(filling_));
   full_.close();
-  if (writer_.joinable()) writer_.join();
+  join();
   TRY(status());
   TRY(store_.index().remember_whole(segments, begun_at_));
   return store_.index().checkpoint();
@@ -64,7 +72,7 @@ void PackStream::write_packs() {
     if (!written) {
       {
         const std::lock_guard lock(mutex_);
-        error_ = written.error();
+        if (!error_) error_ = written.error();
       }
       full_.close();
       empty_.close();

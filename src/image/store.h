@@ -30,7 +30,7 @@ struct ChunkLocation;
 struct WholeSegment;
 
 struct StoreOptions {
-  // A pack is closed when the next chunk would not fit. Two of this size are in memory per image being written.
+  // A pack is closed when the next chunk would not fit. Three of this size are in memory per image being written.
   std::uint64_t pack_bytes_max = 32u << 20;
   // How long open() waits for another process that is alone with the store before it fails with kConflict.
   std::chrono::milliseconds lock_wait{5000};
