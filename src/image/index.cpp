@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "image/file_io.h"
 #include "image/index_environment.h"
+#include "image/index_prefetch.h"
 #include "image/wire.h"
 
 namespace atelier::image {
@@ -39,6 +40,14 @@ class Index::ReadTransaction {
 
   MDB_txn* get() const { return transaction_; }
   Environment& environment() const { return *environment_; }
+
+  // Before the first ids are looked up one after the other.
+  void prefetch(std::span<const Digest> ids) const {
+    if (ids.size() == 1) return;
+    constexpr std::string_view kChunks = "chunks";
+    prefetch_paths(transaction_, environment_->tables, std::as_bytes(std::span(kChunks)),
+                   ids.first(std::min(ids.size(), kPrefetchIdsMax)));
+  }
 
   Result<ChunkLocation> decode(const MDB_val& value) const {
     WireReader reader(bytes_of(value));
@@ -176,6 +185,7 @@ Status Index::find_all(std::span<const Digest> ids, std::vector<bool>& found) {
   if (ids.empty()) return {};
   const ReadTransaction transaction = TRY(ReadTransaction::begin(environment()));
   for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i % kPrefetchIdsMax == 0) transaction.prefetch(ids.subspan(i));
     MDB_val key = value_of(ids[i]);
     MDB_val value{};
     const int code = mdb_get(transaction.get(), transaction.environment().chunks, &key, &value);

@@ -169,6 +169,7 @@ Status Index::Environment::open_databases() {
   const auto open_table = [&](const char* name, MDB_dbi& table) {
     if (code == 0) code = mdb_dbi_open(transaction, name, 0, &table);
   };
+  open_table(nullptr, tables);
   open_table("chunks", chunks);
   open_table("packs", packs);
   open_table("numbers", numbers);

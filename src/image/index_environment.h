@@ -67,6 +67,7 @@ class Index::Environment {
   Status grow();
 
   MDB_env* env = nullptr;
+  MDB_dbi tables = 0;    // the unnamed one: name → LMDB's record of the table
   MDB_dbi chunks = 0;    // id → pack number, offset, stored bytes, plain bytes, codec
   MDB_dbi packs = 0;     // pack number → digest
   MDB_dbi numbers = 0;   // digest → pack number
