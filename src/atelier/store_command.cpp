@@ -11,12 +11,14 @@
 #include <utility>
 
 #include "atelier/disk_file.h"
+#include "atelier/store_care_command.h"
 #include "base/task_context.h"
 #include "base/text.h"
 #include "image/capture.h"
 #include "image/copy.h"
 #include "image/image_record.h"
 #include "image/inspect.h"
+#include "image/removed_image.h"
 #include "image/store.h"
 #include "image/verify.h"
 #include "vm/convert_file.h"
@@ -39,18 +41,8 @@ struct Arguments {
   std::string changes;
   std::string format = "raw";
   std::string subformat;
+  bool removed = false;
 };
-
-TaskContext task_with_progress() {
-  return TaskContext({}, [](const Progress& progress) {
-    const double percent = progress.bytes_total == 0 ? 0
-                                                     : 100.0 * static_cast<double>(progress.bytes_done) /
-                                                           static_cast<double>(progress.bytes_total);
-    show_progress(fmt::format("{} {:.0f}% ({} of {}, {} new)", progress.phase, percent,
-                              to_human_bytes(progress.bytes_done), to_human_bytes(progress.bytes_total),
-                              to_human_bytes(progress.bytes_new)));
-  });
-}
 
 json::object to_json(const ImageRecord& record) {
   return {{"root", record.root.hex()},
@@ -130,7 +122,29 @@ Status copy(const Arguments& arguments, const Program& program) {
   return {};
 }
 
+Status list_removed(const Arguments& arguments, const Program& program) {
+  const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
+  const auto images = TRY(image::list_removed(*store));
+  json::array answer;
+  Table table{{"ROOT", "REMOVED", "DISK", "LABEL"}, {}};
+  for (const image::RemovedImage& removed : images) {
+    const std::string at = removed.removed_at ? to_rfc3339(removed.removed_at->at) : "";
+    const std::uint64_t disk_bytes = removed.record ? removed.record->disk_bytes : 0;
+    const std::string label = removed.record ? removed.record->label : "";
+    answer.push_back(
+        json::object{{"root", removed.root.hex()}, {"removedAt", at}, {"diskBytes", disk_bytes}, {"label", label}});
+    table.rows.push_back({removed.root.hex(), at, to_human_bytes(disk_bytes), label});
+  }
+  if (program.output == OutputFormat::kJson) {
+    print_json(answer);
+  } else {
+    print_table(table);
+  }
+  return {};
+}
+
 Status list(const Arguments& arguments, const Program& program) {
+  if (arguments.removed) return list_removed(arguments, program);
   const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
   const auto images = TRY(image::list_images(*store));
   if (program.output == OutputFormat::kJson) {
@@ -147,33 +161,6 @@ Status list(const Arguments& arguments, const Program& program) {
   }
   print_table(table);
   return {};
-}
-
-Status verify(const Arguments& arguments, const Program& program) {
-  const auto store = TRY(image::open_directory_store(arguments.store, Access::kReadOnly));
-  TaskContext task = task_with_progress();
-  const auto report = TRY(image::verify_store(*store, {}, task));
-  clear_progress();
-  if (program.output == OutputFormat::kJson) {
-    json::array problems;
-    for (const auto& problem : report.problems) {
-      problems.push_back(json::object{{"object", problem.object}, {"what", problem.what}});
-    }
-    print_json(json::object{{"clean", report.clean()},
-                            {"packs", report.packs},
-                            {"packBytes", report.pack_bytes},
-                            {"chunks", report.chunks},
-                            {"plainBytes", report.plain_bytes},
-                            {"images", report.images},
-                            {"problemCount", report.problem_count},
-                            {"problems", std::move(problems)}});
-  } else {
-    for (const auto& problem : report.problems) print_line(fmt::format("{}: {}", problem.object, problem.what));
-    print_line(fmt::format("{} images, {} chunks in {} packs ({}) checked, {} problems", report.images, report.chunks,
-                           report.packs, to_human_bytes(report.pack_bytes), report.problem_count));
-  }
-  if (report.clean()) return {};
-  return fail(Code::kDataLoss, fmt::format("The store has {} problems.", report.problem_count));
 }
 
 Status stats(const Arguments& arguments, const Program& program) {
@@ -202,6 +189,17 @@ Status stats(const Arguments& arguments, const Program& program) {
 using Command = Status (*)(const Arguments&, const Program&);
 
 }  // namespace
+
+TaskContext task_with_progress() {
+  return TaskContext({}, [](const Progress& progress) {
+    const double percent = progress.bytes_total == 0 ? 0
+                                                     : 100.0 * static_cast<double>(progress.bytes_done) /
+                                                           static_cast<double>(progress.bytes_total);
+    show_progress(fmt::format("{} {:.0f}% ({} of {}, {} new)", progress.phase, percent,
+                              to_human_bytes(progress.bytes_done), to_human_bytes(progress.bytes_total),
+                              to_human_bytes(progress.bytes_new)));
+  });
+}
 
 void add_store_commands(CLI::App& app, Program& program) {
   CLI::App* const group = app.add_subcommand("store", "Work on a store's folder, without a server");
@@ -240,9 +238,10 @@ void add_store_commands(CLI::App& app, Program& program) {
   CLI::App* const copy_command = add("copy", "Send an image to another store: only what is missing there", copy);
   copy_command->add_option("TO", arguments->to, "The other store's folder")->required();
   copy_command->add_option("ROOT", arguments->root, "The image's root")->required();
-  add("list", "List the images", list);
-  add("verify", "Read everything and report what is damaged", verify);
+  CLI::App* const list_command = add("list", "List the images", list);
+  list_command->add_flag("--removed", arguments->removed, "List the removed images that can be brought back");
   add("stats", "Count images, chunks and bytes", stats);
+  add_store_care_commands(*group, program);
 }
 
 }  // namespace atelier::cli

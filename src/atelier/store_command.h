@@ -2,6 +2,7 @@
 #pragma once
 
 #include "atelier/command.h"
+#include "base/task_context.h"
 
 namespace CLI {
 class App;
@@ -9,7 +10,10 @@ class App;
 
 namespace atelier::cli {
 
-// init, put, get, list, verify and stats. `program` must outlive the run.
+// init, put, capture, get, list and stats, and those of store_care_command.h. `program` must outlive the run.
 void add_store_commands(CLI::App& app, Program& program);
+
+// Work that shows how far it is on the terminal.
+TaskContext task_with_progress();
 
 }  // namespace atelier::cli

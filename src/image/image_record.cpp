@@ -4,25 +4,19 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "image/boot_trace.h"
-#include "image/geometry.h"
 #include "image/quarantine.h"
+#include "image/signed_record.h"
 
 namespace atelier::image {
 namespace {
 
-constexpr std::string_view kImagePrefix = "images/";
 constexpr std::size_t kRecordBytesMax = 64 << 10;
-
-std::string record_name(const Digest& root) { return fmt::format("{}{}", kImagePrefix, root.hex()); }
-
-std::string check_line(std::string_view body) {
-  return fmt::format("\"sha256:{}\"\n", sha256(std::as_bytes(std::span(body))).hex());
-}
 
 std::unexpected<Error> damaged() { return fail(Code::kDataLoss, "The image's record is damaged."); }
 
 }  // namespace
+
+std::string image_name(const Digest& root) { return fmt::format("{}{}", kImagePrefix, root.hex()); }
 
 std::string encode_record(const ImageRecord& record) {
   const json::object object{{"format", 1},
@@ -33,16 +27,11 @@ std::string encode_record(const ImageRecord& record) {
                             {"storedBytes", record.stored_bytes},
                             {"createdAt", to_rfc3339(record.created_at)},
                             {"label", record.label}};
-  const std::string body = to_text(object) + "\n";
-  return body + check_line(body);
+  return encode_signed(object);
 }
 
 Result<ImageRecord> decode_record(std::string_view text) {
-  const auto end = text.find('\n');
-  if (end == std::string_view::npos) return damaged();
-  const std::string_view body = text.substr(0, end + 1);
-  if (text.substr(end + 1) != check_line(body)) return damaged();
-  const auto object = parse_json_object(body);
+  const auto object = decode_signed(text);
   if (!object) return damaged();
   if (uint_at(*object, "format") != 1) {
     return fail(Code::kUnsupported, "The image's record has a format that this program does not know.");
@@ -60,7 +49,7 @@ Result<ImageRecord> decode_record(std::string_view text) {
 }
 
 Result<std::optional<ImageRecord>> find_image(Store& store, const Digest& root) {
-  const auto bytes = get_all(store.bucket(), record_name(root), kRecordBytesMax);
+  const auto bytes = get_all(store.bucket(), image_name(root), kRecordBytesMax);
   if (!bytes && bytes.error().code() == Code::kNotFound) return std::nullopt;
   const std::string doing = fmt::format("read images/{}", root.hex());
   if (!bytes) return fail(bytes.error().during(doing));
@@ -84,21 +73,12 @@ Result<std::vector<ImageRecord>> list_images(Store& store) {
   return records;
 }
 
-Status remove_image(Store& store, const Digest& root) {
-  TRY(store.bucket().erase(record_name(root)));
-  // A trace that stays behind harms nobody: the image is gone.
-  if (const Status erased = store.bucket().erase(trace_name(root)); !erased) {
-    log::warning("store: {}", erased.error().message());
-  }
-  return {};
-}
-
 Result<ImageRecord> commit_image(Store& store, const ImageRecord& record, std::uint64_t begun_at) {
   const auto lock = TRY_DURING(store.lock_commits(FileLock::Kind::kShared), "commit the image");
   const auto trash = TRY_DURING(follow_sweeps(store), "commit the image");
   if (trash->generation != begun_at) TRY_DURING(require_whole_tree(store, record.root), "commit the image");
   const std::string text = encode_record(record);
-  const Status made = store.bucket().put(record_name(record.root), std::as_bytes(std::span(text)));
+  const Status made = store.bucket().put(image_name(record.root), std::as_bytes(std::span(text)));
   if (made) return record;
   if (made.error().code() != Code::kAlreadyExists) return fail(made.error().during("commit the image"));
   const auto existing = TRY_DURING(find_image(store, record.root), "commit the image");

@@ -15,6 +15,10 @@
 namespace atelier::image {
 
 inline constexpr std::size_t kLabelBytesMax = 1024;
+inline constexpr std::string_view kImagePrefix = "images/";
+
+// "images/<hex>": the record of the image.
+std::string image_name(const Digest& root);
 
 struct ImageRecord {
   Digest root;
@@ -32,8 +36,8 @@ struct ImageRecord {
 Result<std::vector<ImageRecord>> list_images(Store& store);
 // nullopt when the store has no such image; kDataLoss when its record is damaged.
 Result<std::optional<ImageRecord>> find_image(Store& store, const Digest& root);
-// Takes the image away; its chunks stay until a sweep. Succeeds when there is none. Two gallery versions with equal
-// bytes share one image: the caller counts them.
+// Takes the image away. It can be brought back for a while (removed_image.h); its chunks stay until a sweep after that.
+// Succeeds when there is none. Two gallery versions with equal bytes share one image: the caller counts them.
 Status remove_image(Store& store, const Digest& root);
 
 // Makes the image exist. Only for writers whose bytes are durable and indexed. When it exists already the record that

@@ -1,11 +1,5 @@
 #include "image/pack_stream.h"
 
-#include <algorithm>
-#include <string>
-
-#include "base/log.h"
-#include "base/text.h"
-#include "image/geometry.h"
 #include "image/index.h"
 #include "image/quarantine.h"
 
@@ -83,37 +77,8 @@ void PackStream::write_packs() {
   }
 }
 
-// Makes the pack durable under a name of its own. When the very same pack is there, an earlier attempt at this image
-// got so far; when its name is taken by a file that is damaged, a chunk of random bytes more gives it another name.
-Result<Digest> PackStream::put_pack(PackBuilder& builder) {
-  for (;;) {
-    const Digest pack = builder.seal();
-    const std::string name = pack_name(pack);
-    const Status put = store_.bucket().put(name, builder.bytes());
-    if (put) return pack;
-    if (put.error().code() != Code::kAlreadyExists) return fail(put.error());
-    const auto there = get_all(store_.bucket(), name, 2 * kPackBytesMax);
-    if (there && std::ranges::equal(*there, builder.bytes())) return pack;
-    if (there || there.error().code() != Code::kNotFound) {
-      log::error("store: {} is damaged; what it should hold is stored again", name);
-      builder.unseal();
-      const std::string salt = random_bytes(16);
-      const auto bytes = std::as_bytes(std::span(salt));
-      builder.add(sha256(bytes), Codec::kRaw, static_cast<std::uint32_t>(bytes.size()), bytes);
-      continue;
-    }
-    builder.unseal();  // purged in between
-  }
-}
-
 Status PackStream::write_pack(PackBuilder& builder) {
-  for (;;) {
-    const Digest pack = TRY(put_pack(builder));
-    const Status adopted = adopt_pack(store_, pack, builder.entries());
-    if (adopted) break;
-    if (adopted.error().code() != Code::kNotFound) return adopted;
-    builder.unseal();  // a purge took it in between
-  }
+  TRY(store_pack(store_, builder));
   std::vector<Digest> ids;
   ids.reserve(builder.entries().size());
   for (const PackEntry& entry : builder.entries()) ids.push_back(entry.id);

@@ -46,7 +46,6 @@ class PackStream {
   void write_packs();
   void join();
   Status write_pack(PackBuilder& builder);
-  Result<Digest> put_pack(PackBuilder& builder);
   Status status();
 
   Store& store_;

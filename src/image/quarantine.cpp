@@ -7,6 +7,8 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "image/geometry.h"
 #include "image/tree.h"
 
 namespace atelier::image {
@@ -19,13 +21,14 @@ std::unexpected<Error> too_many_sweeps() {
 }
 
 // Adds a pack of the trash to the index again, after the trash gave it back. Under the commit lock.
-Status give_back(Store& store, const Digest& pack, std::span<const PackEntry> entries) {
+Status give_back(Store& store, const Digest& pack, std::span<const PackEntry> entries,
+                 Index::AddOptions::Known known = Index::AddOptions::Known::kStays) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     const auto trash = TRY(follow_sweeps(store));
     for (const TrashEpoch* const epoch : trash->holders(pack)) {
       TRY(keep_pack(store.bucket(), epoch->number, pack));
     }
-    const Status added = store.index().add_pack(pack, entries, {.generation = trash->generation});
+    const Status added = store.index().add_pack(pack, entries, {.generation = trash->generation, .known = known});
     if (added || added.error().code() != Code::kConflict) {
       store.remember_trash(nullptr);
       return added;
@@ -84,18 +87,66 @@ Status index_unknown_packs(Store& store) {
   return too_many_sweeps();
 }
 
-Status adopt_pack(Store& store, const Digest& pack, std::span<const PackEntry> entries) {
+namespace {
+
+// Indexes a pack that has just been put. One that was in the trash is in use again then. kNotFound when a purge has
+// just taken the file: put it again.
+Status adopt_pack(Store& store, const Digest& pack, std::span<const PackEntry> entries,
+                  Index::AddOptions::Known known) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     auto trash = store.known_trash();
     if (trash == nullptr) trash = TRY(follow_sweeps(store));
     if (trash->holds(pack)) {
       const auto lock = TRY(store.lock_commits(FileLock::Kind::kShared));
       TRY(store.bucket().size(pack_name(pack)));
-      return give_back(store, pack, entries);
+      return give_back(store, pack, entries, known);
     }
-    const Status added = store.index().add_pack(pack, entries, {.generation = trash->generation});
+    const Status added = store.index().add_pack(pack, entries, {.generation = trash->generation, .known = known});
     if (added || added.error().code() != Code::kConflict) return added;
     store.remember_trash(nullptr);
+  }
+  return too_many_sweeps();
+}
+
+// A file of the pack's name is there. Is it the pack?
+Result<bool> is_the_pack(Bucket& bucket, const std::string& name, std::span<const std::byte> bytes) {
+  const auto there = get_all(bucket, name, 2 * kPackBytesMax);
+  if (!there && there.error().code() == Code::kTooLarge) return false;
+  if (!there) return fail(there.error());
+  return std::ranges::equal(*there, bytes);
+}
+
+// Chunks and packs never change. So a name that is taken by a damaged file stays so, and a chunk of random bytes more
+// gives the pack another.
+void add_salt(PackBuilder& builder) {
+  const std::string salt = random_bytes(16);
+  const auto bytes = std::as_bytes(std::span(salt));
+  builder.add(sha256(bytes), Codec::kRaw, static_cast<std::uint32_t>(bytes.size()), bytes);
+}
+
+}  // namespace
+
+Result<Digest> store_pack(Store& store, PackBuilder& builder, Index::AddOptions::Known known) {
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    const Digest pack = builder.seal();
+    const std::string name = pack_name(pack);
+    Status stored = store.bucket().put(name, builder.bytes());
+    if (!stored && stored.error().code() == Code::kAlreadyExists) {
+      // Most often an earlier attempt at the same image got so far.
+      const auto same = is_the_pack(store.bucket(), name, builder.bytes());
+      stored = same ? Status{} : fail(same.error());
+      if (same && !*same) {
+        log::error("store: {} is damaged; what it should hold is stored again", name);
+        builder.unseal();
+        add_salt(builder);
+        continue;
+      }
+    }
+    if (stored) stored = adopt_pack(store, pack, builder.entries(), known);
+    if (stored) return pack;
+    // A purge may take a pack that was in the trash just before it is in use again.
+    if (stored.error().code() != Code::kNotFound) return fail(stored.error());
+    builder.unseal();
   }
   return too_many_sweeps();
 }

@@ -29,9 +29,10 @@ Result<std::shared_ptr<const Trash>> follow_sweeps(Store& store);
 // indexed them. A pack that cannot be read is logged and left out: verify names it.
 Status index_unknown_packs(Store& store);
 
-// Indexes a pack that the caller has just put. One that was in the trash is in use again then. kNotFound when a purge
-// has just taken the file: put it again.
-Status adopt_pack(Store& store, const Digest& pack, std::span<const PackEntry> entries);
+// Makes what `builder` holds a pack of the store, durable and indexed; gives its digest. The builder may hold a chunk
+// more afterwards. `known` as in Index::add_pack.
+Result<Digest> store_pack(Store& store, PackBuilder& builder,
+                          Index::AddOptions::Known known = Index::AddOptions::Known::kStays);
 
 // Where the chunk is in the trash, if it is.
 Result<std::optional<ChunkLocation>> find_in_trash(Store& store, const Digest& id);

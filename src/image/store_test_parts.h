@@ -48,6 +48,12 @@ class TestFolder {
   std::filesystem::path path_;
 };
 
+// The value itself, for loops over it: value() of a temporary is gone before the loop's first round.
+template <typename T>
+T taken(Result<T> result) {
+  return std::move(result).value();
+}
+
 using Disk = std::vector<std::byte>;
 using Random = std::mt19937_64;
 

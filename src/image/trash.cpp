@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -134,6 +135,25 @@ Status raise_alarm(Bucket& bucket, std::uint64_t epoch) {
   json::object object{{"format", 1}};
   put_stamp(object, Stamp::now());
   return put_once(bucket, alarm_name(epoch), object);
+}
+
+Status erase_strays(Bucket& bucket) {
+  std::set<std::uint64_t> known;
+  const auto trash = TRY(bucket.list(kTrashPrefix));
+  for (const BucketEntry& entry : trash) {
+    const auto number = parse_number(std::string_view(entry.name).substr(kTrashPrefix.size()));
+    if (number) known.insert(*number);
+  }
+  const auto erase = [&](const std::vector<BucketEntry>& entries, std::string_view prefix) -> Status {
+    for (const BucketEntry& entry : entries) {
+      const auto number = parse_number(std::string_view(entry.name).substr(prefix.size()).substr(0, kNumberDigits));
+      if (number && !known.contains(*number)) TRY(bucket.erase(entry.name));
+    }
+    return {};
+  };
+  TRY(erase(trash, kTrashPrefix));
+  const auto kept = TRY(bucket.list(kKeptPrefix));
+  return erase(kept, kKeptPrefix);
 }
 
 // The record first: what would be left of it without the others says that packs are in the trash that are in use.

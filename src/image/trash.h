@@ -52,6 +52,9 @@ Status raise_alarm(Bucket& bucket, std::uint64_t epoch);
 // Removes the epoch's own objects; its packs are gone, or in use again.
 Status erase_epoch(Bucket& bucket, const TrashEpoch& epoch);
 
+// Removes what is left of epochs that are gone. Under the commit lock, exclusive.
+Status erase_strays(Bucket& bucket);
+
 std::string epoch_name(std::uint64_t number);
 
 }  // namespace atelier::image

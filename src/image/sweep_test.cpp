@@ -1,0 +1,581 @@
+// The sweep beside everything else: what is in use stays, what is not goes, and whatever happens in between.
+#include "image/sweep.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <set>
+#include <thread>
+
+#include "image/copy.h"
+#include "image/directory_bucket.h"
+#include "image/faulty_bucket.h"
+#include "image/fsck.h"
+#include "image/image_record.h"
+#include "image/index.h"
+#include "image/pack.h"
+#include "image/quarantine.h"
+#include "image/removed_image.h"
+#include "image/store_test_parts.h"
+#include "image/trash.h"
+#include "image/tree.h"
+#include "image/verify.h"
+
+namespace atelier::image {
+namespace {
+
+constexpr StoreOptions kOptions{.pack_bytes_max = kSmallPacks};
+// No waiting: for tests that look at what is swept, not at when.
+constexpr SweepOptions kAtOnce{.brake = SweepOptions::Brake::kOff, .purge_after = {}, .removed_kept_for = {}};
+
+class SweepTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto created = create_directory_store(path(), kOptions);
+    ASSERT_OK(created);
+    store_ = std::move(*created);
+  }
+  std::filesystem::path path() const { return folder_.path() / "store"; }
+
+  SweepReport sweep(const SweepOptions& options = kAtOnce) {
+    TaskContext task;
+    const auto report = sweep_store(*store_, options, task);
+    EXPECT_OK(report);
+    return report.value_or(SweepReport{});
+  }
+  static void expect_sound(Store& store) {
+    TaskContext task;
+    const auto checked = fsck_store(store, task);
+    ASSERT_OK(checked);
+    for (const Problem& problem : checked->problems) ADD_FAILURE() << problem.object << ": " << problem.what;
+    const auto verified = verify_store(store, {}, task);
+    ASSERT_OK(verified);
+    for (const Problem& problem : verified->problems) ADD_FAILURE() << problem.object << ": " << problem.what;
+  }
+  std::size_t pack_count() const { return store_->bucket().list(kPackPrefix).value().size(); }
+  Result<std::unique_ptr<Store>> open_again(Access access = Access::kReadWrite) const {
+    return open_directory_store(path(), access, kOptions);
+  }
+
+  TestFolder folder_;
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(SweepTest, ThrowsAwayWhatNoImageNeedsAndPurgesItAtTheNextSweep) {
+  const Disk kept = random_disk(1, 3u << 20);
+  const Disk removed = random_disk(2, 3u << 20);
+  const Digest root = write_disk(*store_, kept).value().root;
+  const std::size_t packs = pack_count();
+  const Digest gone = write_disk(*store_, removed).value().root;
+  EXPECT_TRUE(sweep().dead.empty());
+  ASSERT_OK(remove_image(*store_, gone));
+  const SweepReport first = sweep();
+  EXPECT_TRUE(first.clean());
+  EXPECT_FALSE(first.dead.empty());
+  EXPECT_EQ(first.forgotten, std::vector<Digest>{gone});
+  EXPECT_TRUE(first.purged.empty());
+  expect_sound(*store_);
+  const SweepReport second = sweep();
+  EXPECT_GE(second.purged.size(), first.dead.size());
+  EXPECT_EQ(read_disk(*store_, root).value(), kept);
+  expect_sound(*store_);
+  // The two may share a pack, which was written anew.
+  EXPECT_LE(pack_count(), packs + 1);
+  EXPECT_EQ(sweep().chunks, sweep().chunks_in_use);
+}
+
+TEST_F(SweepTest, WritesPacksAnewOfWhichLittleIsInUse) {
+  // Small disks share a pack; most of them are removed.
+  std::vector<std::pair<Digest, Disk>> images;
+  Disk all;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    Disk part = random_disk(100 + i, 200000 / 4096 * 4096);
+    all.insert(all.end(), part.begin(), part.end());
+    images.emplace_back(Digest{}, std::move(part));
+  }
+  const Digest whole = write_disk(*store_, all).value().root;
+  // Written later, so that their chunks are those of the large disk.
+  for (auto& [root, disk] : images) root = write_disk(*store_, disk).value().root;
+  for (std::size_t i = 1; i < images.size(); ++i) ASSERT_OK(remove_image(*store_, images[i].first));
+  ASSERT_OK(remove_image(*store_, whole));
+  const auto reader = open_again(Access::kReadOnly).value();
+  const SweepReport report = sweep();
+  EXPECT_TRUE(report.clean());
+  EXPECT_FALSE(report.rewritten.empty());
+  EXPECT_EQ(read_disk(*reader, images[0].first).value(), images[0].second);
+  sweep();
+  EXPECT_EQ(read_disk(*reader, images[0].first).value(), images[0].second);
+  expect_sound(*store_);
+  const auto stats = store_stats(*store_).value();
+  EXPECT_LE(stats.pack_bytes, 2 * images[0].second.size());
+}
+
+// G1: what a writer found in the store is there when it commits, though it was swept in between.
+TEST_F(SweepTest, AWriterThatReusesWhatIsSweptMeanwhileCommitsAWholeImage) {
+  const Disk disk = random_disk(3, 4u << 20);
+  const Digest root = write_disk(*store_, disk).value().root;
+  ASSERT_OK(remove_image(*store_, root));
+  const auto second = open_again().value();  // as another process would
+  const auto writer = ImageWriter::begin(*second, disk.size(), {.label = "again", .threads = 1}).value();
+  ASSERT_OK(writer->append_data(std::span(disk).first(2u << 20)));
+  EXPECT_FALSE(sweep().dead.empty());
+  ASSERT_OK(writer->append_data(std::span(disk).subspan(2u << 20)));
+  const auto record = writer->finish();
+  ASSERT_OK(record);
+  EXPECT_EQ(record->root, root);
+  sweep();
+  sweep();
+  EXPECT_EQ(read_disk(*store_, root).value(), disk);
+  expect_sound(*store_);
+}
+
+TEST_F(SweepTest, AWriterWhoseChunksWerePurgedMeanwhileFailsAndShowsNoImage) {
+  Disk disk(6u << 20);
+  Random random(3);
+  fill_random(random, disk);
+  ASSERT_OK(remove_image(*store_, write_disk(*store_, disk).value().root));
+  const auto writer = ImageWriter::begin(*store_, disk.size(), {.label = "again", .threads = 1}).value();
+  ASSERT_OK(writer->append_data(std::span(disk).first(disk.size() - 1)));
+  while (writer->counts().bytes_done < (1u << 20)) std::this_thread::yield();
+  sweep();
+  sweep();
+  ASSERT_OK(writer->append_data(std::span(disk).last(1)));
+  EXPECT_EQ(writer->finish().error().code(), Code::kDataLoss);
+  EXPECT_TRUE(list_images(*store_).value().empty());
+  const auto record = write_disk(*store_, disk);
+  ASSERT_OK(record);
+  EXPECT_EQ(read_disk(*store_, record->root).value(), disk);
+  sweep();
+  sweep();
+  expect_sound(*store_);
+}
+
+// The same disk again gives the very packs that lie in the trash.
+TEST_F(SweepTest, APackThatIsWrittenAgainWhileItIsInTheTrashIsInUseAgain) {
+  const Disk disk = random_disk(4, 2u << 20);
+  const Digest root = write_disk(*store_, disk, "test", 9).value().root;
+  ASSERT_OK(remove_image(*store_, root));
+  const SweepReport swept = sweep();
+  ASSERT_FALSE(swept.dead.empty());
+  EXPECT_EQ(write_disk(*store_, disk, "test", 9).value().root, root);
+  sweep();
+  sweep();
+  EXPECT_EQ(read_disk(*store_, root).value(), disk);
+  expect_sound(*store_);
+}
+
+// G2: a clock that is set changes nothing while the machine runs.
+TEST_F(SweepTest, DoesNotPurgeEarlyWhenTheClockIsSet) {
+  const Stamp then = Stamp::now();
+  Stamp later = then;
+  later.at += std::chrono::hours(48);
+  later.boot_seconds += 10;
+  EXPECT_LE(then.age_at(later), std::chrono::seconds(10));
+  later.at -= std::chrono::hours(96);
+  EXPECT_EQ(then.age_at(later), std::chrono::seconds(0));
+  later.boot_id = "another";
+  EXPECT_EQ(then.age_at(later), std::chrono::seconds(0));
+  later.at = then.at + std::chrono::hours(48);
+  later.boot_seconds = 0;
+  EXPECT_EQ(then.age_at(later), std::chrono::hours(48));
+
+  ASSERT_OK(remove_image(*store_, write_disk(*store_, random_disk(5, 1u << 20)).value().root));
+  SweepOptions options = kAtOnce;
+  options.purge_after = std::chrono::hours(24);
+  EXPECT_FALSE(sweep(options).dead.empty());
+  EXPECT_TRUE(sweep(options).purged.empty());
+  EXPECT_FALSE(sweep().purged.empty());
+}
+
+// G3: what cannot be read or erased is named, and the rest is done.
+TEST_F(SweepTest, NamesAPackThatItCannotHandleAndDoesTheRest) {
+  const Digest root = write_disk(*store_, random_disk(6, 8u << 20)).value().root;
+  ASSERT_OK(remove_image(*store_, root));
+  const SweepReport first = sweep();
+  ASSERT_GE(first.dead.size(), 3u);
+  const std::string stuck = pack_name(first.dead[1]);
+  // A folder that is not empty cannot be erased, whoever tries.
+  std::filesystem::remove(path() / stuck);
+  std::filesystem::create_directories(path() / stuck / "x");
+  const SweepReport second = sweep();
+  ASSERT_EQ(second.problems.size(), 1u);
+  EXPECT_EQ(second.problems[0].object, stuck);
+  EXPECT_EQ(second.purged.size(), first.dead.size() - 1);
+  std::filesystem::remove_all(path() / stuck);
+  EXPECT_TRUE(sweep().clean());
+  expect_sound(*store_);
+}
+
+TEST_F(SweepTest, LeavesADamagedPackOfWhichLittleIsInUseWhereItIs) {
+  Disk disk = random_disk(7, 3u << 20);
+  const Digest whole = write_disk(*store_, disk).value().root;
+  disk.resize(1u << 16);
+  const Digest root = write_disk(*store_, disk).value().root;
+  ASSERT_OK(remove_image(*store_, whole));
+  SweepOptions dry = kAtOnce;
+  dry.mode = SweepOptions::Mode::kDryRun;
+  const SweepReport plan = sweep(dry);
+  ASSERT_FALSE(plan.rewritten.empty());
+  std::string damaged;
+  const Segment segment = read_segment(*store_, read_root(*store_, root).value().segments[0], 1u << 16).value();
+  for (const SegmentEntry& entry : segment.entries) {
+    if (entry.is_hole() || !damaged.empty()) continue;
+    const auto location = store_->index().find(entry.chunk).value().value();
+    if (!std::ranges::binary_search(plan.rewritten, location.pack)) continue;
+    damaged = pack_name(location.pack);
+    flip_bit(path() / damaged, location.offset, 0);
+  }
+  ASSERT_FALSE(damaged.empty());
+  TaskContext task;
+  const auto report = sweep_store(*store_, kAtOnce, task);
+  ASSERT_OK(report);
+  ASSERT_FALSE(report->clean());
+  EXPECT_EQ(report->problems[0].object, damaged);
+  EXPECT_EQ(report->rewritten.size(), plan.rewritten.size() - 1);
+  EXPECT_EQ(report->dead, plan.dead);
+  EXPECT_TRUE(std::filesystem::exists(path() / damaged));
+  EXPECT_EQ(read_disk(*store_, root).error().code(), Code::kDataLoss);
+}
+
+// G4, G5.
+TEST_F(SweepTest, ADryRunSaysWhatGoesAndTheBrakeHoldsWhatIsMoreThanHalf) {
+  const Digest small = write_disk(*store_, random_disk(8, 1u << 20)).value().root;
+  const Digest large = write_disk(*store_, random_disk(9, 4u << 20)).value().root;
+  ASSERT_OK(remove_image(*store_, large));
+  SweepOptions options = kAtOnce;
+  options.mode = SweepOptions::Mode::kDryRun;
+  const auto reader = open_again(Access::kReadOnly).value();
+  TaskContext task;
+  const SweepReport plan = sweep_store(*reader, options, task).value();
+  EXPECT_FALSE(plan.dead.empty());
+  EXPECT_EQ(plan.forgotten, std::vector<Digest>{large});
+  EXPECT_GT(plan.bytes_freed, plan.pack_bytes / 2);
+  EXPECT_EQ(list_removed(*store_).value().size(), 1u);
+  EXPECT_EQ(store_->index().generation().value(), 0u);
+
+  options = kAtOnce;
+  options.brake = SweepOptions::Brake::kOn;
+  EXPECT_EQ(sweep_store(*store_, options, task).error().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(list_removed(*store_).value().size(), 1u);
+  const SweepReport done = sweep();
+  EXPECT_TRUE(std::ranges::includes(plan.dead, done.dead));
+  EXPECT_TRUE(std::ranges::includes(plan.rewritten, done.rewritten));
+  EXPECT_EQ(done.forgotten, plan.forgotten);
+  EXPECT_EQ(done.bytes_freed, plan.bytes_freed);
+  EXPECT_OK(read_disk(*store_, small));
+  EXPECT_EQ(sweep_store(*reader, kAtOnce, task).error().code(), Code::kFailedPrecondition);
+}
+
+// G6: a read that needs what is in the trash gets it, brings it back, and keeps the rest from being purged.
+TEST_F(SweepTest, AReadOfWhatIsInTheTrashBringsItBackAndBlocksPurging) {
+  const Disk disk = random_disk(10, 3u << 20);
+  const Digest root = write_disk(*store_, disk).value().root;
+  const auto open_reader = ImageReader::open(*store_, root).value();
+  const auto other = open_again(Access::kReadOnly).value();
+  const auto other_reader = ImageReader::open(*other, root).value();
+  ASSERT_OK(remove_image(*store_, root));
+  const SweepReport swept = sweep();
+  ASSERT_GE(swept.dead.size(), 2u);
+  Disk into(disk.size());
+  ASSERT_OK(other_reader->read(0, into));  // it may not write, and still gets the bytes
+  EXPECT_EQ(into, disk);
+  ASSERT_OK(open_reader->read(0, std::span(into).first(100000)));
+  EXPECT_EQ(read_trash(store_->bucket()).value().epochs.back().alarmed, true);
+  EXPECT_TRUE(sweep().purged.empty());
+  ASSERT_OK(open_reader->read(0, into));
+  EXPECT_EQ(into, disk);
+}
+
+TEST_F(SweepTest, RefusesWhileAnImageCannotBeRead) {
+  const Digest root = write_disk(*store_, random_disk(11, 1u << 20)).value().root;
+  ASSERT_OK(remove_image(*store_, write_disk(*store_, random_disk(12, 1u << 20)).value().root));
+  const auto location = store_->index().find(root).value().value();
+  flip_bit(path() / pack_name(location.pack), location.offset, 3);
+  TaskContext task;
+  const auto report = sweep_store(*store_, kAtOnce, task);
+  ASSERT_FALSE(report.has_value());
+  EXPECT_EQ(report.error().code(), Code::kDataLoss);
+  EXPECT_NE(report.error().message().find(root.hex()), std::string::npos);
+  // Once it is removed it stands in nobody's way.
+  ASSERT_OK(remove_image(*store_, root));
+  SweepOptions options = kAtOnce;
+  options.removed_kept_for = std::chrono::hours(1);
+  EXPECT_EQ(sweep(options).problems.size(), 1u);
+}
+
+TEST_F(SweepTest, StopsWhenAskedAndIsOneAtATime) {
+  ASSERT_OK(remove_image(*store_, write_disk(*store_, random_disk(13, 1u << 20)).value().root));
+  std::stop_source stop;
+  stop.request_stop();
+  TaskContext stopped(stop.get_token(), {});
+  EXPECT_EQ(sweep_store(*store_, kAtOnce, stopped).error().code(), Code::kCanceled);
+  const auto held = store_->lock_care();
+  ASSERT_OK(held);
+  TaskContext task;
+  EXPECT_EQ(sweep_store(*store_, kAtOnce, task).error().code(), Code::kConflict);
+}
+
+TEST_F(SweepTest, BringsARemovedImageBackWhileItIsKept) {
+  const Disk disk = random_disk(14, 2u << 20);
+  const ImageRecord record = write_disk(*store_, disk, "mine").value();
+  EXPECT_EQ(undelete_image(*store_, record.root).error().code(), Code::kNotFound);
+  ASSERT_OK(remove_image(*store_, record.root));
+  EXPECT_TRUE(list_images(*store_).value().empty());
+  ASSERT_EQ(list_removed(*store_).value().size(), 1u);
+  EXPECT_EQ(list_removed(*store_).value()[0].record, record);
+  SweepOptions options = kAtOnce;
+  options.removed_kept_for = std::chrono::hours(1);
+  EXPECT_TRUE(sweep(options).dead.empty());
+  EXPECT_EQ(undelete_image(*store_, record.root).value(), record);
+  EXPECT_EQ(read_disk(*store_, record.root).value(), disk);
+  EXPECT_TRUE(list_removed(*store_).value().empty());
+
+  // Its object may be damaged: then its tree tells the record.
+  ASSERT_OK(remove_image(*store_, record.root));
+  flip_bit(path() / "removed" / record.root.hex(), 20, 1);
+  EXPECT_FALSE(list_removed(*store_).value()[0].removed_at.has_value());
+  EXPECT_TRUE(sweep().dead.empty());
+  const ImageRecord made = undelete_image(*store_, record.root).value();
+  EXPECT_EQ(made.data_bytes, record.data_bytes);
+  EXPECT_EQ(made.label, "");
+
+  ASSERT_OK(remove_image(*store_, record.root));
+  EXPECT_FALSE(sweep().dead.empty());
+  EXPECT_EQ(undelete_image(*store_, record.root).error().code(), Code::kNotFound);
+}
+
+TEST_F(SweepTest, AnIndexThatIsMadeAgainLeavesTheTrashOut) {
+  const Disk disk = random_disk(15, 2u << 20);
+  const Digest root = write_disk(*store_, disk).value().root;
+  ASSERT_OK(remove_image(*store_, write_disk(*store_, random_disk(16, 2u << 20)).value().root));
+  const SweepReport swept = sweep();
+  ASSERT_FALSE(swept.dead.empty());
+  const std::uint64_t generation = store_->index().generation().value();
+  store_.reset();
+  const auto packs = rebuild_directory_index(path(), kOptions);
+  ASSERT_OK(packs);
+  store_ = open_again().value();
+  EXPECT_EQ(store_->index().generation().value(), generation);
+  EXPECT_FALSE(store_->index().has_pack(swept.dead[0]).value());
+  EXPECT_EQ(read_disk(*store_, root).value(), disk);
+  expect_sound(*store_);
+}
+
+TEST_F(SweepTest, FsckNamesWhatDoesNotFit) {
+  const Digest root = write_disk(*store_, random_disk(17, 2u << 20)).value().root;
+  expect_sound(*store_);
+  const auto check = [&] {
+    TaskContext task;
+    std::set<std::string> objects;
+    for (const Problem& problem : taken(fsck_store(*store_, task)).problems) objects.insert(problem.object);
+    return objects;
+  };
+  const auto packs = store_->bucket().list(kPackPrefix).value();
+  const std::string first = packs[0].name;
+  // A pack that is not indexed, and one that the index names and that is gone.
+  const Digest lost = *parse_pack_name(packs[1].name);
+  std::filesystem::rename(path() / packs[1].name, folder_.path() / "aside");
+  const auto found = check();
+  EXPECT_TRUE(found.contains(packs[1].name));
+  EXPECT_FALSE(found.contains(first));
+  std::filesystem::rename(folder_.path() / "aside", path() / packs[1].name);
+  const std::vector<RemovedPack> taken_out{{lost, read_pack_entries(store_->bucket(), lost).value()}};
+  ASSERT_OK(store_->index().follow_sweep(1, taken_out));
+  EXPECT_EQ(check(), (std::set<std::string>{packs[1].name, image_name(root)}));
+  ASSERT_OK(index_unknown_packs(*store_));
+  expect_sound(*store_);
+  // An entry that the footer does not have.
+  PackEntry stray{.id = sha256({}), .offset = 9, .plain_bytes = 1};
+  ASSERT_OK(store_->index().add_pack(lost, {&stray, 1}, {.known = Index::AddOptions::Known::kMoves}));
+  EXPECT_EQ(check(), std::set<std::string>{packs[1].name});
+  std::ofstream(path() / "images" / "stray") << "x";
+  EXPECT_TRUE(check().contains("images/stray"));
+}
+
+// ---- Fails at every step
+
+// A store with a removed image, something half dead, and something in the trash.
+std::vector<std::pair<Digest, Disk>> fill(const std::filesystem::path& path) {
+  const auto store = create_directory_store(path, kOptions).value();
+  std::vector<std::pair<Digest, Disk>> kept;
+  Disk all = random_disk(60, 1u << 19);
+  const Digest first = write_disk(*store, random_disk(61, 1u << 19)).value().root;
+  EXPECT_OK(remove_image(*store, first));
+  TaskContext task;
+  EXPECT_OK(sweep_store(*store, kAtOnce, task));
+  const Digest whole = write_disk(*store, all).value().root;
+  Disk part(all.begin(), all.begin() + (1 << 17));
+  const Digest root = write_disk(*store, part).value().root;
+  kept.emplace_back(root, std::move(part));
+  EXPECT_OK(remove_image(*store, whole));
+  return kept;
+}
+
+TEST(SweepAtEveryStep, LosesNothingAndGoesOn) {
+  const TestFolder folder;
+  const auto run = [](const std::filesystem::path& path, const FaultPlan& plan) -> std::uint64_t {
+    auto inner = DirectoryBucket::open(path, Access::kReadWrite).value();
+    auto faulty = std::make_unique<FaultyBucket>(std::move(inner), plan);
+    FaultyBucket* const bucket = faulty.get();
+    const StoreFiles files{.index_folder = path / "index", .lock_file = path / "lock"};
+    const auto store = Store::open(std::move(faulty), files, Access::kReadWrite, kOptions);
+    if (!store) return bucket->counts().operations;
+    TaskContext task;
+    const auto report = sweep_store(**store, kAtOnce, task);
+    return bucket->counts().operations;
+  };
+  const auto kept = fill(folder.path() / "filled");
+  std::filesystem::copy(folder.path() / "filled", folder.path() / "count", std::filesystem::copy_options::recursive);
+  const std::uint64_t operations = run(folder.path() / "count", {});
+  ASSERT_GT(operations, 20u);
+  for (const FaultPlan::Effect effect : {FaultPlan::Effect::kNothingHappens, FaultPlan::Effect::kHappensUnseen}) {
+    for (std::uint64_t at = 0; at < operations; ++at) {
+      SCOPED_TRACE("operation " + std::to_string(at) + " of " + std::to_string(operations));
+      const auto path = folder.path() / "store";
+      std::filesystem::copy(folder.path() / "filled", path, std::filesystem::copy_options::recursive);
+      run(path, {.fail_at = at, .effect = effect});
+      const auto store = open_directory_store(path, Access::kReadWrite, kOptions).value();
+      for (const auto& [root, disk] : kept) EXPECT_EQ(read_disk(*store, root).value(), disk);
+      TaskContext task;
+      for (int i = 0; i < 2; ++i) EXPECT_TRUE(sweep_store(*store, kAtOnce, task).value().clean());
+      for (const auto& [root, disk] : kept) EXPECT_EQ(read_disk(*store, root).value(), disk);
+      EXPECT_TRUE(fsck_store(*store, task).value().clean());
+      const auto stats = store_stats(*store).value();
+      EXPECT_LT(stats.pack_bytes, 600000u);
+      std::filesystem::remove_all(path);
+    }
+  }
+}
+
+// ---- Writers, readers and sweeps at once
+
+// Writes, removes and reads its own images until told to stop; gives how many wrong things it saw.
+int write_and_remove(const std::filesystem::path& path, std::uint64_t seed, int rounds) {
+  const auto store = open_directory_store(path, Access::kReadWrite, kOptions);
+  if (!store) return 1;
+  Random random(seed);
+  int wrong = 0;
+  for (int i = 0; i < rounds; ++i) {
+    // Few different disks, so that what one removes another writes again.
+    const std::uint64_t number = random_below(random, 6);
+    const Disk disk = random_disk(7000 + number, 150000);
+    const auto record = write_disk(**store, disk, "loop", number);
+    // Purged under its hands: a clean failure.
+    if (!record && record.error().code() != Code::kDataLoss && record.error().code() != Code::kConflict) {
+      ADD_FAILURE() << record.error().message();
+      ++wrong;
+    }
+    if (!record) continue;
+    const auto read = read_disk(**store, record->root);
+    // Another may have removed it: then it is not found, or part of it is gone. Never wrong bytes.
+    if (read && *read != disk) ++wrong;
+    if (random_below(random, 2) == 0 && !remove_image(**store, record->root)) ++wrong;
+  }
+  return wrong;
+}
+
+TEST(SweepBesideWriters, NeverEatsWhatAnImageNeeds) {
+  const TestFolder folder;
+  const auto path = folder.path() / "store";
+  {
+    ASSERT_OK(create_directory_store(path, kOptions));
+  }
+  std::atomic<int> wrong{0};
+  std::atomic<int> running{3};
+  std::vector<std::thread> writers;
+  const std::uint64_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  for (std::uint64_t t = 0; t < 3; ++t) {
+    writers.emplace_back([&, t] {
+      wrong += write_and_remove(path, seed + t, 40);
+      --running;
+    });
+  }
+  const auto sweeper = open_directory_store(path, Access::kReadWrite, kOptions).value();
+  int sweeps = 0;
+  while (running > 0) {
+    TaskContext task;
+    const auto report = sweep_store(*sweeper, kAtOnce, task);
+    ASSERT_OK(report);
+    for (const Problem& problem : report->problems) ADD_FAILURE() << problem.object << ": " << problem.what;
+    ++sweeps;
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(sweeps, 3);
+  TaskContext task;
+  for (int i = 0; i < 2; ++i) EXPECT_OK(sweep_store(*sweeper, kAtOnce, task));
+  for (const ImageRecord& record : taken(list_images(*sweeper))) EXPECT_OK(read_disk(*sweeper, record.root));
+  for (const Problem& problem : taken(fsck_store(*sweeper, task)).problems) {
+    ADD_FAILURE() << problem.object << ": " << problem.what;
+  }
+  EXPECT_TRUE(verify_store(*sweeper, {}, task).value().clean());
+  const auto stats = store_stats(*sweeper).value();
+  EXPECT_LE(stats.images, 6u);
+}
+
+constexpr const char* kChildFolder = "ATELIER_IMAGE_SWEEP_FOLDER";
+
+// Not a test: what the parent below starts as a process of its own, and kills.
+TEST(SweepKilled, DISABLED_ChildSweeps) {
+  const char* const folder = std::getenv(kChildFolder);  // NOLINT(concurrency-mt-unsafe): before any thread
+  ASSERT_NE(folder, nullptr);
+  const auto store = open_directory_store(folder, Access::kReadWrite, kOptions);
+  ASSERT_OK(store);
+  for (;;) {
+    TaskContext task;
+    ASSERT_OK(sweep_store(**store, kAtOnce, task));
+    ASSERT_EQ(::write(3, "x", 1), 1);
+  }
+}
+
+TEST(SweepKilled, LeavesAWholeStoreToTheWritersOfOtherProcesses) {
+  const TestFolder folder;
+  const auto path = folder.path() / "store";
+  {
+    ASSERT_OK(create_directory_store(path, kOptions));
+  }
+  Random random(std::random_device{}());
+  for (std::uint64_t round = 0; round < 5; ++round) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(ends[1], 3);
+      ::setenv(kChildFolder, path.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): the child has one thread
+      ::execl("/proc/self/exe", "image_test", "--gtest_also_run_disabled_tests",
+              "--gtest_filter=SweepKilled.DISABLED_ChildSweeps", "--gtest_brief=1", nullptr);
+      ::_exit(127);
+    }
+    ASSERT_GT(child, 0);
+    ::close(ends[1]);
+    char byte = 0;
+    ASSERT_EQ(::read(ends[0], &byte, 1), 1);  // it sweeps
+    EXPECT_EQ(write_and_remove(path, random(), 8), 0);
+    ::usleep(static_cast<useconds_t>(random_below(random, 20000)));
+    ::kill(child, SIGKILL);
+    ::close(ends[0]);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    const auto store = open_directory_store(path, Access::kReadWrite, kOptions).value();
+    TaskContext task;
+    for (const ImageRecord& record : taken(list_images(*store))) EXPECT_OK(read_disk(*store, record.root));
+    for (const Problem& problem : taken(fsck_store(*store, task)).problems) {
+      // The killed sweep may have been between the two steps of ending an epoch.
+      if (!problem.object.starts_with(kKeptPrefix) && !problem.object.starts_with(kTrashPrefix)) {
+        ADD_FAILURE() << problem.object << ": " << problem.what;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace atelier::image
