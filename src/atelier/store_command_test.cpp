@@ -145,6 +145,47 @@ TEST_F(StoreCommand, ExitCodesTellWhatWentWrong) {
   EXPECT_FALSE(fs::exists(file("out")));
 }
 
+TEST_F(StoreCommand, RemovesSweepsAndBringsBack) {
+  const std::string root = first_line(atelier("put " + store() + " " + file("disk.raw")));
+  EXPECT_EQ(try_atelier(fmt::format("remove {} {}", store(), std::string(64, 'a'))).exit_code, 3);
+  atelier(fmt::format("remove {} {}", store(), root));
+  EXPECT_EQ(atelier("list --output json " + store()), "[]\n");
+  EXPECT_NE(atelier("list --removed " + store()).find(root), std::string::npos);
+  EXPECT_NE(atelier("gc --dry-run " + store()).find("1 removed ones"), std::string::npos);
+  atelier(fmt::format("undelete {} {}", store(), root));
+  atelier(fmt::format("get {} {} {}", store(), root, file("out.raw")));
+  run(fmt::format("cmp {} {}", file("disk.raw"), file("out.raw")));
+
+  atelier(fmt::format("remove {} {}", store(), root));
+  const Outcome braked = try_atelier("gc --keep-removed 0 " + store());
+  EXPECT_EQ(braked.exit_code, 4) << braked.output;
+  const auto plan = parse_json_object(atelier("gc -o json --dry-run --keep-removed 0 " + store()));
+  const auto swept = parse_json_object(atelier("gc -o json --force --keep-removed 0 " + store()));
+  ASSERT_TRUE(plan && swept);
+  EXPECT_GT(swept->at("dead").as_array().size(), 0U);
+  EXPECT_EQ(plan->at("dead"), swept->at("dead"));
+  EXPECT_NE(atelier("fsck " + store()).find("0 problems"), std::string::npos);
+  EXPECT_EQ(try_atelier(fmt::format("undelete {} {}", store(), root)).exit_code, 3);
+  const auto purged = parse_json_object(atelier("gc -o json --purge-after 0 " + store()));
+  EXPECT_EQ(purged->at("purged"), swept->at("dead"));
+  EXPECT_EQ(atelier("index rebuild " + store()), "The index was made again from 0 packs\n");
+}
+
+TEST_F(StoreCommand, VerifyHealsFromAnotherStoreAndTakesSubsets) {
+  atelier("put " + store() + " " + file("disk.raw"));
+  atelier("init " + file("other"));
+  atelier("put " + file("other") + " " + file("disk.raw"));
+  run(fmt::format("for pack in {}/packs/*/*; do printf x | dd of=$pack bs=1 seek=100 conv=notrunc status=none; done",
+                  store()));
+  EXPECT_EQ(try_atelier("verify " + store()).exit_code, 1);
+  const std::string healed = atelier(fmt::format("verify {} --heal-from {}", store(), file("other")));
+  EXPECT_NE(healed.find("healed"), std::string::npos) << healed;
+  for (const int share : {1, 2, 3}) atelier(fmt::format("verify {} --subset {}/3", store(), share));
+  for (const std::string bad : {"0/3", "4/3", "1", "a/b"}) {
+    EXPECT_EQ(try_atelier(fmt::format("verify {} --subset {}", store(), bad)).exit_code, 2) << bad;
+  }
+}
+
 TEST_F(StoreCommand, VerifyFailsAndNamesADamagedPack) {
   atelier("put " + store() + " " + file("disk.raw"));
   fs::path pack;

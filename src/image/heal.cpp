@@ -73,9 +73,8 @@ class PackHealer {
     std::set<Digest> unhealed;
     for (const auto& [id, location] : wanted_) unhealed.insert(location.pack);
     for (const Digest& pack : packs) {
-      if (unhealed.contains(pack)) continue;
-      const bool is_known = TRY(store_.index().has_pack(pack))
-      || read_pack_entries(store_.bucket(), pack);
+      bool is_known = !unhealed.contains(pack) && TRY(store_.index().has_pack(pack));
+      if (!unhealed.contains(pack) && read_pack_entries(store_.bucket(), pack)) is_known = true;
       (is_known ? healing_.healed : healing_.unknown).push_back(pack);
     }
     TRY(throw_away(store_, healing_.healed));

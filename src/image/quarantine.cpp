@@ -20,6 +20,14 @@ std::unexpected<Error> too_many_sweeps() {
   return fail(Code::kUnavailable, "The store is swept faster than it can be followed. Try again.");
 }
 
+// Is the pack's file there now? A bucket may answer size() and get() for an object that another process has erased,
+// from what it has open.
+Result<bool> is_there(Bucket& bucket, const Digest& pack) {
+  const std::string name = pack_name(pack);
+  const auto listed = TRY(bucket.list(name.substr(0, name.rfind('/') + 1)));
+  return std::ranges::find(listed, name, &BucketEntry::name) != listed.end();
+}
+
 // Adds a pack of the trash to the index again, after the trash gave it back. Under the commit lock.
 Status give_back(Store& store, const Digest& pack, std::span<const PackEntry> entries,
                  Index::AddOptions::Known known = Index::AddOptions::Known::kStays) {
@@ -93,19 +101,9 @@ namespace {
 // just taken the file: put it again.
 Status adopt_pack(Store& store, const Digest& pack, std::span<const PackEntry> entries,
                   Index::AddOptions::Known known) {
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
-    auto trash = store.known_trash();
-    if (trash == nullptr) trash = TRY(follow_sweeps(store));
-    if (trash->holds(pack)) {
-      const auto lock = TRY(store.lock_commits(FileLock::Kind::kShared));
-      TRY(store.bucket().size(pack_name(pack)));
-      return give_back(store, pack, entries, known);
-    }
-    const Status added = store.index().add_pack(pack, entries, {.generation = trash->generation, .known = known});
-    if (added || added.error().code() != Code::kConflict) return added;
-    store.remember_trash(nullptr);
-  }
-  return too_many_sweeps();
+  const auto lock = TRY(store.lock_commits(FileLock::Kind::kShared));
+  if (!TRY(is_there(store.bucket(), pack))) return fail(Code::kNotFound, "The pack was purged.");
+  return give_back(store, pack, entries, known);
 }
 
 // A file of the pack's name is there. Is it the pack?
@@ -186,6 +184,7 @@ Status bring_back(Store& store, DigestSet& missing, CommitLock lock) {
       if (!entries) continue;
       const auto is_missing = [&](const PackEntry& entry) { return missing.contains(entry.id); };
       if (std::ranges::none_of(*entries, is_missing)) continue;
+      if (!TRY(is_there(store.bucket(), pack))) continue;
       TRY(give_back(store, pack, *entries));
       log::info("store: {} is brought back from the trash", pack_name(pack));
       for (const PackEntry& entry : *entries) missing.erase(entry.id);

@@ -72,7 +72,10 @@ class Sweep {
       if (trash.holds(*pack)) continue;
       ++report_.packs;
       report_.pack_bytes += entry.size_bytes;
-      if (marks_.find(*pack) == nullptr && !TRY(store_.index().has_pack(*pack))) {
+      if (marks_.find(*pack) != nullptr || TRY(store_.index().has_pack(*pack))) continue;
+      // Else a writer has just put it.
+      const auto entries = read_pack_entries(store_.bucket(), *pack);
+      if (!entries && entries.error().code() != Code::kNotFound) {
         add_problem(entry.name, "The pack cannot be read, so it is left where it is.");
       }
     }
