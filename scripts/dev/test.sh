@@ -33,6 +33,8 @@ test_journeys() {
     echo "-- $journey"
     timeout 1500 python3 "$journey" </dev/null || failed=1
   done
+  echo "-- faults at system calls"
+  timeout 1500 python3 tests/torture/store_torture.py build/bin/atelier </dev/null || failed=1
   return $failed
 }
 
@@ -60,4 +62,10 @@ dev_test() {
   [ ${#failed[@]} -eq 0 ] || echo "dev: failed: ${failed[*]}" >&2
   echo "parts: $passed passed, ${#failed[@]} failed"
   [ ${#failed[@]} -eq 0 ]
+}
+
+# ./dev torture: what ./dev test samples, whole. Takes hours.
+dev_torture() {
+  dev_build
+  python3 tests/torture/store_torture.py build/bin/atelier --all "$@" </dev/null
 }
