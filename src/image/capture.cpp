@@ -211,9 +211,7 @@ Result<std::unique_ptr<NbdSource>> open_changes(const CaptureOptions& options, s
   return nullptr;
 }
 
-}  // namespace
-
-Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, TaskContext& task) {
+Result<CaptureResult> capture_once(Store& store, const CaptureOptions& options, TaskContext& task) {
   const auto source = TRY(NbdSource::open({.uri = options.nbd_uri,
                                            .connections = options.connections,
                                            .requests_in_flight = options.requests_in_flight,
@@ -233,6 +231,19 @@ Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, 
   TRY(capture.run());
   ImageRecord record = TRY(writer->finish(task));
   return CaptureResult{std::move(record), capture.bytes_read()};
+}
+
+}  // namespace
+
+Result<CaptureResult> capture_disk(Store& store, const CaptureOptions& options, TaskContext& task) {
+  auto captured = capture_once(store, options, task);
+  if (captured || !options.parent || captured.error().code() != Code::kDataLoss) return captured;
+  // What this store has lost of the parent, the disk's server may still have from another region.
+  log::error("capture: image {} is damaged here, the whole disk is read: {}", options.parent->hex(),
+             captured.error().message());
+  CaptureOptions whole = options;
+  whole.parent.reset();
+  return capture_once(store, whole, task);
 }
 
 }  // namespace atelier::image

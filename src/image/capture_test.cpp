@@ -172,6 +172,21 @@ TEST_F(Capture, AParentThatTheStoreLacksIsDoneWithout) {
   EXPECT_GT(result->bytes_read, 0U);
 }
 
+// The rest of a changed chunk comes from the parent, whose first MiB is damaged here: the disk's server has it all.
+TEST_F(Capture, AParentThatIsDamagedIsDoneWithout) {
+  for (const auto& entry : fs::recursive_directory_iterator(dir_.path() / "store" / "packs")) {
+    if (!entry.is_regular_file()) continue;
+    for (std::uint64_t at = 8; at < kMiB; at += 4 * kKiB) write_random(entry.path(), at, 8, at);
+  }
+  make_overlay();
+  run("qemu-io -f qcow2 -c 'write -P 9 300k 4k' " + file("top"));
+  const DiskServer server(qemu_nbd(file("top"), file("socket")), file("socket"));
+  const auto result = capture(server, base_root_);
+  ASSERT_TRUE(result.has_value()) << result.error().message();
+  EXPECT_GT(result->bytes_read, 3 * kMiB);
+  EXPECT_EQ(result->record.root, capture(server)->record.root);
+}
+
 TEST_F(Capture, ProgressNamesItsPhasesAndCountsUpToTheDisk) {
   fs::copy_file(file("base"), file("changed"));
   write_random(file("changed"), 100 * kMiB, kMiB, 6);

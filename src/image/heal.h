@@ -16,7 +16,7 @@ namespace atelier::image {
 struct PackHealing {
   std::uint64_t chunks_healed = 0;  // that came from another store
   std::vector<Digest> healed;       // packs: all that the index looks for in them is in new packs now; ordered
-  std::vector<Digest> unknown;      // packs that are not in the index and have no footer: they may hold anything
+  std::vector<Digest> unknown;      // packs that may hold more: without index entry and footer, or with lost chunks
 };
 
 // `damaged`: packs whose file is damaged, cut short, another's, or gone. What is good in them and what `sources` have

@@ -1,7 +1,7 @@
 // Writes one image: takes a disk's bytes in order, cuts, hashes, compresses and stores what the store does not have.
 //
 // The work is staged: the caller's thread cuts, `threads` workers hash and compress, one thread orders and packs, one
-// makes packs durable. All queues are bounded (about 130 MiB in all with the default pack size), so that append_*
+// makes packs durable. All queues are bounded (about 170 MiB in all with the default pack size), so that append_*
 // blocks while the stages behind are busy. Several writers may work on one store at once.
 #pragma once
 
