@@ -14,10 +14,12 @@ test_unit() {
 # What runs on several threads, under ThreadSanitizer.
 test_tsan() {
   configure tsan
-  ninja -C build/tsan -j "$JOBS" image_test image_source_test ops_test
-  local program
-  for program in image_test image_source_test ops_test; do
-    TSAN_OPTIONS=halt_on_error=1 timeout 900 "build/tsan/bin/$program" --gtest_brief=1 </dev/null
+  local programs=(image_test image_reading_test image_source_test ops_test) program
+  ninja -C build/tsan -j "$JOBS" "${programs[@]}"
+  # Left out: long series of cases on one thread, which part unit runs.
+  for program in "${programs[@]}"; do
+    TSAN_OPTIONS=halt_on_error=1 timeout 900 "build/tsan/bin/$program" --gtest_brief=1 \
+      --gtest_filter='-Seeds/*:HealTest.EveryPackAndRecord*' </dev/null
   done
 }
 

@@ -105,6 +105,15 @@ def size_findings(path, text):
             yield lines > limit, f"{place}: a {what} of {lines} lines asks to be two (listed over {ask}, refused over {limit})"
 
 
+def forgotten_tests(root, paths):
+    """Tests that no CMakeLists.txt names never run."""
+    built = " ".join((root / path).read_text() for path in paths if path.name == "CMakeLists.txt")
+    names = set(re.findall(r"[\w./]+\.cpp", built))
+    for path in paths:
+        if path.name.endswith("_test.cpp") and not any(name == path.name or name.endswith("/" + path.name) for name in names):
+            yield f"{path}: no CMakeLists.txt names it"
+
+
 def check(root):
     breaches, asks, includes_of = [], [], {}
     for path in tracked_files(root):
@@ -129,6 +138,7 @@ def check(root):
                 breaches += owner_breaches(folder, path, includes)
             breaches += rank_breaches(folder, path, includes)
     breaches += slow_header_breaches(includes_of)
+    breaches += forgotten_tests(root, tracked_files(root))
     return breaches, asks
 
 

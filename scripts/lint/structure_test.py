@@ -39,6 +39,11 @@ class StructureTest(unittest.TestCase):
         long_function = "int f() {\n" + "  g();\n" * 120 + "}\n"
         self.assertIn("a function of", self.breaches({"src/db/a.cpp": long_function})[0])
 
+    def test_refuses_a_test_that_is_built_into_no_program(self):
+        source = {"src/db/a_test.cpp": "\n", "src/db/CMakeLists.txt": "atelier_test(db SOURCES a_test.cpp)\n"}
+        self.assertEqual(self.breaches(source), [])
+        self.assertIn("no CMakeLists.txt names it", self.breaches({"src/db/a_test.cpp": "\n"})[0])
+
     def test_refuses_a_folder_without_rank_and_text_of_one_machine(self):
         self.assertIn("has no rank", self.breaches({"src/stuff/a.cpp": "\n"})[0])
         self.assertIn("path of one machine", self.breaches({"docs/a.md": "see /wo" + "rk/main\n"})[0])
