@@ -114,7 +114,7 @@ Result<Trash> read_trash(Bucket& bucket) {
   return trash;
 }
 
-Status put_epoch(Bucket& bucket, std::uint64_t number, std::vector<Digest> packs) {
+Status put_epoch(Bucket& bucket, std::uint64_t number, std::span<const Digest> packs) {
   CHECK(number > 0 && packs.size() <= kEpochPacksMax);
   json::array names;
   for (const Digest& pack : packs) names.emplace_back(pack.hex());

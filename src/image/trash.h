@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,7 +45,7 @@ inline constexpr std::string_view kKeptPrefix = "kept/";
 Result<Trash> read_trash(Bucket& bucket);
 // Throws packs away, durably and all at once: at most kEpochPacksMax, none to mark a new generation only.
 // kAlreadyExists when there is such an epoch.
-Status put_epoch(Bucket& bucket, std::uint64_t number, std::vector<Digest> packs);
+Status put_epoch(Bucket& bucket, std::uint64_t number, std::span<const Digest> packs);
 // Brings a pack of an epoch back, durably.
 Status keep_pack(Bucket& bucket, std::uint64_t epoch, const Digest& pack);
 // Keeps an epoch from being purged: something in use was in it.

@@ -30,8 +30,11 @@ namespace {
 
 using namespace atelier;
 using atelier::nbdkit_plugin::Configuration;
+using atelier::nbdkit_plugin::is_path_parameter;
+using atelier::nbdkit_plugin::kParametersHelp;
 using atelier::nbdkit_plugin::ServedImage;
 using atelier::nbdkit_plugin::ServedImages;
+using atelier::nbdkit_plugin::set_parameter;
 
 constexpr std::size_t kExtentsAtOnce = 4096;
 constexpr std::uint32_t kPreferredBlockBytes = 64U << 10;
@@ -66,13 +69,13 @@ Connection& connection_of(void* handle) { return *static_cast<Connection*>(handl
 int configure(const char* key, const char* value) {
   return guarded(-1, [&] {
     std::string text = value;
-    if (nbdkit_plugin::is_path_parameter(key)) {
+    if (is_path_parameter(key)) {
       char* const path = nbdkit_absolute_path(value);  // says itself what is wrong
       if (path == nullptr) return -1;
       text = path;
       std::free(path);
     }
-    const Status set = nbdkit_plugin::set_parameter(configuration, key, text);
+    const Status set = set_parameter(configuration, key, text);
     if (!set) nbdkit_error("%s", set.error().message().c_str());
     return set ? 0 : -1;
   });
@@ -171,7 +174,7 @@ int no(void*) { return 0; }
   description.longname = "Atelier images";
   description.version = ATELIER_VERSION;
   description.description = "Serves the images of an Atelier store as read-only disks.";
-  description.config_help = nbdkit_plugin::kParametersHelp;
+  description.config_help = kParametersHelp;
   description.magic_config_key = "store";
   description.config = configure;
   description.config_complete = configuration_complete;
