@@ -38,7 +38,7 @@ Disk tiny_disk(std::size_t number) {
     fill_random(random, std::span(bytes).first(1 + random_below(random, 4096)));
     disk.insert(disk.end(), bytes.begin(), bytes.end());
   }
-  disk.resize(disk.size() - number % 3 * 512);
+  disk.erase(disk.end() - static_cast<std::ptrdiff_t>(number % 3 * 512), disk.end());
   return disk;
 }
 
