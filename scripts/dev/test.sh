@@ -19,7 +19,7 @@ test_tsan() {
   # Left out: long series of cases on one thread, which part unit runs.
   for program in "${programs[@]}"; do
     TSAN_OPTIONS=halt_on_error=1 timeout 900 "build/tsan/bin/$program" --gtest_brief=1 \
-      --gtest_filter='-Seeds/*:Faults/*:SweepAtEveryStep*:RandomOperations*:HealTest.EveryPackAndRecord*' </dev/null
+      --gtest_filter='-Seeds/*:Faults/*:SweepAtEveryStep*:RandomOperations*:DiskCacheTest.*:HealTest.EveryPackAndRecord*' </dev/null
   done
 }
 
