@@ -25,6 +25,7 @@ constexpr std::uint64_t kRefcountTable = 1;
 constexpr std::uint64_t kRefcountBlock = 2;
 constexpr std::uint64_t kL1Table = 3;
 
+// count is at most 8.
 void append_big_endian(std::string& bytes, std::uint64_t value, unsigned count) {
   for (unsigned i = count; i-- > 0;) bytes += static_cast<char>(value >> (8 * i) & 0xff);
 }
@@ -42,9 +43,9 @@ std::string header(const std::string& backing_uri, std::uint64_t disk_bytes, std
   append_big_endian(bytes, l1_entries, 4);
   append_big_endian(bytes, kL1Table * kClusterBytes, 8);
   append_big_endian(bytes, kRefcountTable * kClusterBytes, 8);
-  append_big_endian(bytes, 1, 4);          // cluster of the refcount table: QEMU makes more when the file needs them
-  append_big_endian(bytes, 0, 4 + 8);      // no snapshots
-  append_big_endian(bytes, 0, 8 + 8 + 8);  // no features, of any kind
+  append_big_endian(bytes, 1, 4);  // cluster of the refcount table: QEMU makes more when the file needs them
+  bytes.append(4 + 8, '\0');       // no snapshots
+  bytes.append(8 + 8 + 8, '\0');   // no features, of any kind
   append_big_endian(bytes, kRefcountOrder, 4);
   append_big_endian(bytes, kHeaderBytes, 4);
   append_big_endian(bytes, 0, 8);  // compression type zlib (none is compressed), padding
