@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+
 #include <sys/stat.h>
+#include <array>
 
 #include <atomic>
 #include <functional>
@@ -151,6 +153,20 @@ TEST(DirectoryBucket, RemovesWhatADeadWriterLeftAndNothingElse) {
   ASSERT_OK(bucket->remove_leftovers());
   EXPECT_TRUE(std::filesystem::is_empty(folder.path() / ".new"));
   EXPECT_OK(bucket->size("packs/a"));
+}
+
+TEST(DirectoryBucket, SeesWhatAnotherErasedAndPutAgain) {
+  const TestFolder folder;
+  const auto mine = DirectoryBucket::open(folder.path(), Access::kReadWrite).value();
+  const auto others = DirectoryBucket::open(folder.path(), Access::kReadWrite).value();
+  ASSERT_OK(mine->put("images/x", std::as_bytes(std::span("first", 5))));
+  std::array<std::byte, 16> bytes{};
+  EXPECT_EQ(mine->get("images/x", 0, bytes).value(), 5u);  // and keeps it open
+  ASSERT_OK(others->erase("images/x"));
+  EXPECT_EQ(mine->size("images/x").error().code(), Code::kNotFound);
+  EXPECT_EQ(mine->get("images/x", 0, bytes).error().code(), Code::kNotFound);
+  ASSERT_OK(others->put("images/x", std::as_bytes(std::span("another", 7))));
+  EXPECT_EQ(mine->size("images/x").value(), 7u);
 }
 
 TEST(DirectoryBucket, OpenForReadingWritesNothing) {

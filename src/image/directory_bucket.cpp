@@ -119,17 +119,21 @@ Status DirectoryBucket::put(std::string_view name, std::span<const std::byte> by
   return {};
 }
 
+// Another process may have erased what is open here: then its file has no name any more.
 Result<std::shared_ptr<const FileDescriptor>> DirectoryBucket::open_cached(std::string_view name) {
   TRY(check_object_name(name));
   const std::string path(name);
+  struct stat status{};
   {
     const std::lock_guard lock(mutex_);
     const auto found = open_files_.find(path);
-    if (found != open_files_.end()) return found->second;
+    if (found != open_files_.end()) {
+      if (::fstat(found->second->get(), &status) == 0 && status.st_nlink > 0) return found->second;
+      open_files_.erase(found);
+    }
   }
   auto opened = std::make_shared<const FileDescriptor>(
       TRY(open_file(folder_.get(), path, O_RDONLY, 0, fmt::format("open the object {}", name))));
-  struct stat status{};
   if (::fstat(opened->get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     return fail(Code::kNotFound, fmt::format("There is no object {}.", name));
   }

@@ -135,7 +135,7 @@ Status Index::add_pack(const Digest& pack, std::span<const PackEntry> entries, c
     }
     std::uint32_t number = 0;
     int code = find_number(transaction, tables.numbers, pack, number);
-    if (code == 0 && !moves) return 0;
+    // The chunks of a pack that is known are added too: one that had another place first may have lost that since.
     if (code == MDB_NOTFOUND) {
       code = next_number(transaction, tables.packs, number);
       const auto key = number_key(number);

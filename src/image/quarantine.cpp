@@ -20,14 +20,6 @@ std::unexpected<Error> too_many_sweeps() {
   return fail(Code::kUnavailable, "The store is swept faster than it can be followed. Try again.");
 }
 
-// Is the pack's file there now? A bucket may answer size() and get() for an object that another process has erased,
-// from what it has open.
-Result<bool> is_there(Bucket& bucket, const Digest& pack) {
-  const std::string name = pack_name(pack);
-  const auto listed = TRY(bucket.list(name.substr(0, name.rfind('/') + 1)));
-  return std::ranges::find(listed, name, &BucketEntry::name) != listed.end();
-}
-
 // Adds a pack of the trash to the index again, after the trash gave it back. Under the commit lock.
 Status give_back(Store& store, const Digest& pack, std::span<const PackEntry> entries,
                  Index::AddOptions::Known known = Index::AddOptions::Known::kStays) {
@@ -47,14 +39,22 @@ Status give_back(Store& store, const Digest& pack, std::span<const PackEntry> en
 
 }  // namespace
 
+// The trash is listed before the index is asked. So an index that is ahead followed a sweep that this trash may not show:
+// it is read again. When it is still behind, its last record is lost, and there is nothing to wait for.
 Result<std::shared_ptr<const Trash>> follow_sweeps(Store& store) {
+  std::optional<std::uint64_t> seen;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     auto trash = std::make_shared<Trash>(TRY(read_trash(store.bucket())));
     const std::uint64_t followed = TRY(store.index().generation());
-    if (followed >= trash->generation) {
+    const bool ahead = followed > trash->generation;
+    if (followed == trash->generation || (ahead && seen == followed)) {
       trash->generation = followed;
       store.remember_trash(trash);
       return std::shared_ptr<const Trash>(std::move(trash));
+    }
+    if (ahead) {
+      seen = followed;
+      continue;
     }
     std::vector<RemovedPack> removed;
     for (const TrashEpoch& epoch : trash->epochs) {
@@ -102,7 +102,7 @@ namespace {
 Status adopt_pack(Store& store, const Digest& pack, std::span<const PackEntry> entries,
                   Index::AddOptions::Known known) {
   const auto lock = TRY(store.lock_commits(FileLock::Kind::kShared));
-  if (!TRY(is_there(store.bucket(), pack))) return fail(Code::kNotFound, "The pack was purged.");
+  TRY(store.bucket().size(pack_name(pack)));
   return give_back(store, pack, entries, known);
 }
 
@@ -184,7 +184,6 @@ Status bring_back(Store& store, DigestSet& missing, CommitLock lock) {
       if (!entries) continue;
       const auto is_missing = [&](const PackEntry& entry) { return missing.contains(entry.id); };
       if (std::ranges::none_of(*entries, is_missing)) continue;
-      if (!TRY(is_there(store.bucket(), pack))) continue;
       TRY(give_back(store, pack, *entries));
       log::info("store: {} is brought back from the trash", pack_name(pack));
       for (const PackEntry& entry : *entries) missing.erase(entry.id);

@@ -19,6 +19,7 @@
 namespace atelier::image {
 namespace {
 
+constexpr int kLooksForAChunk = 3;
 constexpr std::string_view kFormatName = "format.json";
 constexpr std::uint64_t kFormatVersion = 1;
 constexpr std::string_view kCutting = "file-tail-1";
@@ -219,31 +220,35 @@ void Store::remember_trash(std::shared_ptr<const Trash> trash) {
   trash_ = std::move(trash);
 }
 
+// A sweep or a writer may carry the chunk's pack between the index and the trash while it is looked for in one and then
+// the other: so it is looked for more than once.
 Result<ChunkLocation> Store::locate(const Digest& id) {
-  auto location = TRY(index_->find(id));
-  if (!location) {
+  if (const auto location = TRY(index_->find(id))) return *location;
+  for (int attempt = 0; attempt < kLooksForAChunk; ++attempt) {
     TRY(refresh_index());
-    location = TRY(index_->find(id));
+    if (const auto location = TRY(index_->find(id))) return *location;
+    if (const auto location = TRY(find_in_trash(*this, id))) {
+      sound_alarm(id, *location);
+      return *location;
+    }
   }
-  if (location) return *location;
-  return locate_in_trash(id);
+  return fail(lost(id, "no pack has it"));
 }
 
-// A read needs what a sweep threw away: that must not be. It is used, kept from being purged, and brought back.
-Result<ChunkLocation> Store::locate_in_trash(const Digest& id) {
-  const auto location = TRY(find_in_trash(*this, id));
-  if (!location) return fail(lost(id, "no pack has it"));
-  log::error("store: ALARM: chunk {} was read from {}, which is in the trash", id.hex(), pack_name(location->pack));
-  if (access_ == Access::kReadOnly) return *location;
-  const Trash trash = TRY(read_trash(*bucket_));
-  for (const TrashEpoch* const epoch : trash.holders(location->pack)) {
+// A read needs what a sweep threw away: that must not be. It is kept from being purged, and brought back.
+void Store::sound_alarm(const Digest& id, const ChunkLocation& location) {
+  log::error("store: ALARM: chunk {} was read from {}, which is in the trash", id.hex(), pack_name(location.pack));
+  if (access_ == Access::kReadOnly) return;
+  const auto trash = read_trash(*bucket_);
+  if (!trash) log::error("store: {}", trash.error().message());
+  if (!trash) return;
+  for (const TrashEpoch* const epoch : trash->holders(location.pack)) {
     const Status raised = raise_alarm(*bucket_, epoch->number);
     if (!raised) log::error("store: {}", raised.error().message());
   }
   DigestSet wanted{id};
   const Status brought = bring_back(*this, wanted, CommitLock::kTakeOrFail);
-  if (!brought) log::error("store: {} is not brought back: {}", pack_name(location->pack), brought.error().message());
-  return *location;
+  if (!brought) log::error("store: {} is not brought back: {}", pack_name(location.pack), brought.error().message());
 }
 
 // When the pack is gone that `location` names, a sweep may have moved the chunk: then another is tried once.

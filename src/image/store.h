@@ -108,7 +108,7 @@ class Store {
   Status open_index_to_read();
   Status refresh_index();
   Result<ChunkLocation> locate(const Digest& id);
-  Result<ChunkLocation> locate_in_trash(const Digest& id);
+  void sound_alarm(const Digest& id, const ChunkLocation& location);
   Result<std::vector<std::byte>> fetch(const Digest& id, ChunkLocation& location);
 
   const std::unique_ptr<Bucket> bucket_;

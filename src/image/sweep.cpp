@@ -92,7 +92,8 @@ class Sweep {
     report_.images = roots.size();
     expired_.clear();
     for (const RemovedImage& removed : TRY(list_removed(store_))) {
-      const bool expired = removed.removed_at && removed.removed_at->age_at(begun_) >= options_.removed_kept_for;
+      const bool expired =
+          !has_forgotten_ && removed.removed_at && removed.removed_at->age_at(begun_) >= options_.removed_kept_for;
       (expired ? expired_ : roots).push_back(removed.root);
     }
     report_.removed_images = roots.size() - report_.images;
@@ -172,8 +173,9 @@ class Sweep {
                     bytes_to_free_, report_.pack_bytes));
   }
 
+  // Whatever is listed as removed afterwards can be brought back, so its chunks stay: what could not be erased, and
+  // what is removed from now on.
   Status forget_removed_images() {
-    if (expired_.empty()) return {};
     const auto lock = TRY(store_.lock_commits(FileLock::Kind::kExclusive));
     TRY(roots_in_use());  // one may have been brought back, or removed once more
     for (const Digest& root : expired_) {
@@ -181,6 +183,7 @@ class Sweep {
       if (forgotten) report_.forgotten.push_back(root);
       if (!forgotten) add_problem(std::string(kRemovedPrefix) + root.hex(), forgotten.error().message());
     }
+    has_forgotten_ = true;
     return {};
   }
 
@@ -247,6 +250,8 @@ class Sweep {
     }
     TRY(flush(builder));
     TRY(store_.index().checkpoint());
+    // A small pack may come out as it went in.
+    std::erase_if(done, [&](const Digest& pack) { return written_.contains(pack); });
     for (const Digest& pack : TRY(retire(done, copied))) {
       report_.rewritten.push_back(pack);
       report_.bytes_freed += size_of(pack) - marks_.find(pack)->bytes_in_use;
@@ -257,7 +262,7 @@ class Sweep {
 
   Status flush(PackBuilder& builder) {
     if (builder.empty()) return {};
-    TRY(store_pack(store_, builder, Index::AddOptions::Known::kMoves));
+    written_.insert(TRY(store_pack(store_, builder, Index::AddOptions::Known::kMoves)));
     builder.clear();
     return {};
   }
@@ -326,7 +331,9 @@ class Sweep {
   Progress progress_;
   std::unordered_map<Digest, std::uint64_t, DigestHash> sizes_;  // of all packs' files, when it began
   std::set<Digest> unreadable_;                                  // removed images
+  std::set<Digest> written_;                                     // packs
   std::vector<Digest> expired_, dead_, half_dead_;
+  bool has_forgotten_ = false;
   std::uint64_t bytes_to_free_ = 0;
 };
 

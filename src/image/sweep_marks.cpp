@@ -59,7 +59,11 @@ Status SweepMarks::mark_chunks(Store& store, std::span<const Digest> ids) {
     if (place == places_.end()) continue;  // newer than these marks
     Pack& pack = packs_[place->second];
     const auto found = std::ranges::lower_bound(pack.offsets, locations[i]->offset);
-    if (found == pack.offsets.end() || *found != locations[i]->offset) continue;
+    // Indexed there since these marks began, for its other place is gone: the pack stays, and is not written anew.
+    if (found == pack.offsets.end() || *found != locations[i]->offset) {
+      ++pack.chunks_in_use;
+      continue;
+    }
     const auto at = static_cast<std::size_t>(found - pack.offsets.begin());
     if (pack.in_use[at]) continue;
     pack.in_use[at] = true;

@@ -147,10 +147,9 @@ def check_image(fixture, store, name, folder, must_be_there=True):
     assert not must_be_there, f"image {name} is gone"
 
 
-# What the next writer or sweep tidies up; the last: a removed image whose time is over, when its record could not be erased.
+# What the next writer or sweep tidies up.
 LEFTOVERS = re.compile(r"^\.new/|^index: It has not followed the last sweep|The pack is not in the index\.$"
-                       r"|The pack is in the trash and in the index\.$"
-                       r"|^removed/.*chunks of the image are not in the index\.$")
+                       r"|The pack is in the trash and in the index\.$")
 
 
 def check_structure(fixture, store):
