@@ -1,5 +1,6 @@
 #include "image/capture.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +15,7 @@
 
 #include "image/disk_server_test_parts.h"
 #include "image/file_capture.h"
+#include "image/file_mapping.h"
 #include "image/geometry.h"
 #include "image/image_record.h"
 #include "image/restore.h"
@@ -266,6 +268,26 @@ TEST_F(Capture, ARestoreThatFailsLeavesNothingBehind) {
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(dir_.path())) names.insert(entry.path().filename().string());
   EXPECT_EQ(names, (std::set<std::string>{"base", "store"}));
+}
+
+TEST_F(Capture, ARawFileThatIsOpenForWritingIsReadAllTheSame) {
+  const FileDescriptor writer(::open(file("base").c_str(), O_WRONLY | O_CLOEXEC));
+  const FileDescriptor reader(::open(file("base").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(FileMapping::take(reader.get(), kDiskBytes), nullptr);
+  EXPECT_EQ(root_of_file("base"), base_root_);
+}
+
+TEST_F(Capture, WhoWantsToWriteToARawFileEndsItsCapture) {
+  int wrote = 0;
+  TaskContext task({}, [&](const Progress&) {
+    if (::open(file("base").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC) >= 0) ++wrote;
+  });
+  const auto result = capture_raw_file(*store_, file("base"), {}, task);
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code(), Code::kConflict);
+  EXPECT_EQ(wrote, 0) << "who writes waits until the capture has ended";
+  const FileDescriptor writer(::open(file("base").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  EXPECT_GE(writer.get(), 0);
 }
 
 TEST_F(Capture, ARawFileMustBeOfWholeSectors) {

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "image/file_io.h"
+#include "image/file_mapping.h"
+#include "image/geometry.h"
 #include "image/image_writer.h"
 
 namespace atelier::image {
@@ -22,7 +24,9 @@ struct DataRange {
   std::uint64_t bytes = 0;
 };
 
-// The next stretch of data at or after `offset`, up to the end of the file.
+constexpr std::size_t kMappedAtOnce = 2u << 20;
+
+// The next stretch of data at or after `offset`, in whole grains, up to the end of the file.
 Result<DataRange> next_data(int fd, std::uint64_t offset, std::uint64_t file_bytes) {
   const off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
   if (data < 0 && errno == ENXIO) return DataRange{file_bytes, 0};
@@ -31,8 +35,18 @@ Result<DataRange> next_data(int fd, std::uint64_t offset, std::uint64_t file_byt
   if (data < 0) return fail(errno_error(errno, "find the disk file's data"));
   const off_t hole = ::lseek(fd, data, SEEK_HOLE);
   if (hole < 0) return fail(errno_error(errno, "find the disk file's holes"));
-  const auto start = std::min(static_cast<std::uint64_t>(data), file_bytes);
-  return DataRange{start, std::min(static_cast<std::uint64_t>(hole), file_bytes) - start};
+  const std::uint64_t start = std::max(offset, static_cast<std::uint64_t>(data) / kGrainBytes * kGrainBytes);
+  const std::uint64_t end = (static_cast<std::uint64_t>(hole) + kGrainBytes - 1) / kGrainBytes * kGrainBytes;
+  return DataRange{start, std::min(end, file_bytes) - start};
+}
+
+// Reads what the writer has room for, up to `end`.
+Status read_into(ImageWriter& writer, int fd, std::uint64_t end) {
+  const auto room = TRY(writer.reserve());
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), end - writer.position()));
+  const std::size_t count = TRY(read_at(fd, writer.position(), room.first(wanted), "read the disk file"));
+  if (count == 0) return fail(Code::kConflict, "The disk file shrank while it was read.");
+  return writer.append_reserved(count);
 }
 
 }  // namespace
@@ -47,6 +61,8 @@ Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path
   if (!S_ISREG(status.st_mode) || file_bytes == 0 || file_bytes % 512 != 0) {
     return fail(Code::kInvalidArgument, "A raw disk file has a multiple of 512 bytes, and some.");
   }
+  // Before the writer, which reads what is mapped as long as it lives.
+  const auto mapping = FileMapping::take(file.get(), file_bytes);
   const auto writer = TRY(ImageWriter::begin(store, file_bytes, {.label = options.label, .threads = options.threads}));
   std::uint64_t bytes_read = 0;
   while (writer->position() < file_bytes) {
@@ -55,18 +71,22 @@ Result<CaptureResult> capture_raw_file(Store& store, const std::filesystem::path
     const std::uint64_t end = data.offset + data.bytes;
     while (writer->position() < end) {
       TRY(task.check());
-      const auto room = TRY(writer->reserve());
-      const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), end - writer->position()));
-      const std::size_t count = TRY(read_at(file.get(), writer->position(), room.first(wanted), "read the disk file"));
-      if (count == 0) return fail(Code::kConflict, "The disk file shrank while it was read.");
-      TRY(writer->append_reserved(count));
-      bytes_read += count;
+      const std::uint64_t position = writer->position();
+      if (mapping) {
+        const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(kMappedAtOnce, end - position));
+        const auto mapped = TRY(mapping->bring(position, bytes));
+        TRY(writer->append_lent(mapped));
+      } else {
+        TRY(read_into(*writer, file.get(), end));
+      }
+      bytes_read += writer->position() - position;
       Progress progress = writer->counts();
       progress.phase = "Reading";
       progress.bytes_total = file_bytes;
       task.report(progress);
     }
   }
+  if (mapping) TRY(mapping->check());
   ImageRecord record = TRY(writer->finish(task));
   return CaptureResult{std::move(record), bytes_read};
 }

@@ -56,6 +56,7 @@ class ImageWriter::Pipeline {
   Result<std::span<std::byte>> reserve();
   Status append_reserved(std::size_t bytes);
   Status append_data(std::span<const std::byte> bytes);
+  Status append_lent(std::span<const std::byte> bytes);
   Status append_hole(std::uint64_t bytes);
   Status append_known_segment(std::size_t index, const Digest& segment);
   Status append_known_chunk(const Digest& id, std::uint32_t bytes);
@@ -81,7 +82,9 @@ class ImageWriter::Pipeline {
   void end_chunk();
   void add_hole(std::uint64_t bytes);
   Status add_known(const Piece& piece);
-  Status submit();
+  // What is left over stays where it is if it is lent, or is copied into a batch's own memory.
+  enum class Leftover { kStays, kCopied };
+  Status submit(Leftover leftover = Leftover::kStays);
 
   Store& store_;
   const std::uint64_t disk_bytes_;
@@ -179,10 +182,11 @@ std::size_t ImageWriter::Pipeline::uncut_bytes() const { return batch_ == nullpt
 
 Result<std::span<std::byte>> ImageWriter::Pipeline::reserve() {
   TRY(check_room(0));
+  if (batch_ != nullptr && batch_->is_lent()) TRY(submit(Leftover::kCopied));
   TRY(ensure_batch());
   const std::size_t room = Batch::kPlainMax - batch_->plain_used;
   CHECK(room > 0);
-  return std::span(batch_->plain.get() + batch_->plain_used,
+  return std::span(batch_->own.get() + batch_->plain_used,
                    static_cast<std::size_t>(std::min<std::uint64_t>(room, disk_bytes_ - position_)));
 }
 
@@ -194,6 +198,23 @@ Status ImageWriter::Pipeline::append_reserved(std::size_t bytes) {
   position_ += bytes;
   TRY(cut());
   return batch_->is_full() ? submit() : Status{};
+}
+
+Status ImageWriter::Pipeline::append_lent(std::span<const std::byte> bytes) {
+  TRY(check_room(bytes.size()));
+  while (!bytes.empty()) {
+    const bool goes_on = batch_ != nullptr && batch_->is_lent() && batch_->plain + batch_->plain_used == bytes.data();
+    if (!goes_on) {
+      if (!at_chunk_boundary()) return fail(Code::kInvalidArgument, "Lent bytes must follow what was lent before.");
+      if (batch_ != nullptr && batch_->plain_used > 0) TRY(submit());
+      TRY(ensure_batch());
+      batch_->plain = bytes.data();
+    }
+    const std::size_t count = std::min(bytes.size(), Batch::kPlainMax - batch_->plain_used);
+    TRY(append_reserved(count));
+    bytes = bytes.subspan(count);
+  }
+  return {};
 }
 
 Status ImageWriter::Pipeline::append_data(std::span<const std::byte> bytes) {
@@ -241,7 +262,7 @@ Status ImageWriter::Pipeline::cut() {
     const std::uint64_t begin = position_ - uncut_bytes();
     const auto grain_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(kGrainBytes, disk_bytes_ - begin));
     if (uncut_bytes() < grain_bytes) return {};
-    const Cutter::Step step = cutter_.step({batch_->plain.get() + cut_at_, grain_bytes});
+    const Cutter::Step step = cutter_.step({batch_->plain + cut_at_, grain_bytes});
     if (step == Cutter::Step::kHole) {
       end_chunk();
       cut_at_ += grain_bytes;
@@ -295,7 +316,7 @@ Status ImageWriter::Pipeline::add_known(const Piece& piece) {
 }
 
 // Hands the batch on. What has not become a chunk yet moves into the next one.
-Status ImageWriter::Pipeline::submit() {
+Status ImageWriter::Pipeline::submit(Leftover leftover) {
   if (batch_ == nullptr) return {};
   BatchPointer full = std::move(batch_);
   const std::size_t chunk_at = chunk_at_;
@@ -303,7 +324,11 @@ Status ImageWriter::Pipeline::submit() {
   const std::size_t left_bytes = full->plain_used - chunk_at_;
   if (left_bytes > 0) {
     TRY(ensure_batch());
-    std::memcpy(batch_->plain.get(), full->plain.get() + chunk_at, left_bytes);
+    if (full->is_lent() && leftover == Leftover::kStays) {
+      batch_->plain = full->plain + chunk_at;
+    } else {
+      std::memcpy(batch_->own.get(), full->plain + chunk_at, left_bytes);
+    }
     batch_->plain_used = left_bytes;
     cut_at_ = open_bytes;
   }
@@ -387,6 +412,7 @@ ImageWriter::~ImageWriter() = default;
 Result<std::span<std::byte>> ImageWriter::reserve() { return pipeline_->reserve(); }
 Status ImageWriter::append_reserved(std::size_t bytes) { return pipeline_->append_reserved(bytes); }
 Status ImageWriter::append_data(std::span<const std::byte> bytes) { return pipeline_->append_data(bytes); }
+Status ImageWriter::append_lent(std::span<const std::byte> bytes) { return pipeline_->append_lent(bytes); }
 Status ImageWriter::append_hole(std::uint64_t bytes) { return pipeline_->append_hole(bytes); }
 Status ImageWriter::append_known_segment(std::size_t index, const Digest& segment) {
   return pipeline_->append_known_segment(index, segment);

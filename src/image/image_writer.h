@@ -42,6 +42,10 @@ class ImageWriter {
   // call; filled by the caller, `bytes` of it become part of the image with append_reserved().
   Result<std::span<std::byte>> reserve();
   Status append_reserved(std::size_t bytes);
+  // Saves it as well: the bytes are read where they are, so they must stay there, unchanged, until finish() returns or
+  // the writer is destroyed. Where a chunk is open they must follow in memory what was lent before (else
+  // kInvalidArgument).
+  Status append_lent(std::span<const std::byte> bytes);
   // The next `bytes` bytes are zeros.
   Status append_hole(std::uint64_t bytes);
   // The next segment is the one that `segment` names, as in another image of this store. The position must be where

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "base/check.h"
 #include "image/geometry.h"
 #include "image/wire.h"
@@ -71,20 +73,34 @@ std::optional<Digest> parse_pack_name(std::string_view name) {
   return *digest;
 }
 
+void PageBuffer::reserve(std::size_t bytes) {
+  if (bytes <= capacity_) return;
+  std::unique_ptr<std::byte[], Free> memory(static_cast<std::byte*>(::operator new(bytes, kAlignment)));
+  if (size_ > 0) std::memcpy(memory.get(), memory_.get(), size_);
+  memory_ = std::move(memory);
+  capacity_ = bytes;
+}
+
+void PageBuffer::append(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  if (size_ + bytes.size() > capacity_) reserve(std::max(size_ + bytes.size(), 2 * capacity_));
+  std::memcpy(memory_.get() + size_, bytes.data(), bytes.size());
+  size_ += bytes.size();
+}
+
 bool PackBuilder::has_room(std::size_t stored_bytes) const {
   if (entries_.empty()) return true;
   return bytes_.size() + stored_bytes + (entries_.size() + 1) * kEntryBytes + kTailBytes <= bytes_max_;
 }
 
 void PackBuilder::add(const Digest& id, Codec codec, std::uint32_t plain_bytes, std::span<const std::byte> stored) {
-  if (bytes_.empty()) {
-    bytes_.reserve(bytes_max_);  // touched only as it fills, and kept for the packs that follow
-    const auto magic = std::as_bytes(std::span(kHeadMagic));
-    bytes_.insert(bytes_.end(), magic.begin(), magic.end());
+  if (bytes_.size() == 0) {
+    bytes_.reserve(bytes_max_);
+    bytes_.append(std::as_bytes(std::span(kHeadMagic)));
   }
   entries_.push_back({id, checksum(stored), static_cast<std::uint32_t>(bytes_.size()),
                       static_cast<std::uint32_t>(stored.size()), plain_bytes, codec});
-  bytes_.insert(bytes_.end(), stored.begin(), stored.end());
+  bytes_.append(stored);
   CHECK(bytes_.size() <= kPackBytesMax);
 }
 
@@ -105,14 +121,14 @@ Digest PackBuilder::seal() {
   put_number(footer, std::uint32_t{0});
   put_number(footer, sum);
   put_text(footer, kTailMagic);
-  bytes_.insert(bytes_.end(), footer.begin(), footer.end());
+  bytes_.append(footer);
   return sha256(bytes_);
 }
 
-void PackBuilder::unseal() { bytes_.resize(data_bytes_); }
+void PackBuilder::unseal() { bytes_.shrink(data_bytes_); }
 
 void PackBuilder::clear() {
-  bytes_.clear();
+  bytes_.shrink(0);
   entries_.clear();
 }
 

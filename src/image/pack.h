@@ -1,9 +1,9 @@
 // Packs: files of chunks with a footer that says what is where. Immutable, named by the SHA-256 of the whole file.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,14 +36,23 @@ std::string pack_name(const Digest& pack);
 // nullopt when the object's name is no pack's.
 std::optional<Digest> parse_pack_name(std::string_view name);
 
-// Memory that begins at a page's start, as disks want it that take bytes without the page cache.
-template <typename T>
-struct PageAllocator {
-  using value_type = T;
+// Bytes that begin at a page's start, as disks want them that take bytes without the page cache. Memory is touched only
+// as it fills, and kept.
+class PageBuffer {
+ public:
+  void reserve(std::size_t bytes);
+  void append(std::span<const std::byte> bytes);
+  void shrink(std::size_t bytes) { size_ = std::min(size_, bytes); }
+  std::size_t size() const { return size_; }
+  operator std::span<const std::byte>() const { return {memory_.get(), size_}; }
+
+ private:
   static constexpr std::align_val_t kAlignment{4096};
-  T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlignment)); }
-  void deallocate(T* memory, std::size_t) { ::operator delete(memory, kAlignment); }
-  bool operator==(const PageAllocator&) const = default;
+  struct Free {
+    void operator()(std::byte* memory) const { ::operator delete(memory, kAlignment); }
+  };
+  std::unique_ptr<std::byte[], Free> memory_;
+  std::size_t size_ = 0, capacity_ = 0;
 };
 
 // Builds one pack after another in the same memory.
@@ -65,7 +74,7 @@ class PackBuilder {
 
  private:
   const std::uint64_t bytes_max_;
-  std::vector<std::byte, PageAllocator<std::byte>> bytes_;
+  PageBuffer bytes_;
   std::vector<PackEntry> entries_;
   std::size_t data_bytes_ = 0;  // when sealed: where the footer begins
 };

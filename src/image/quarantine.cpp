@@ -39,8 +39,8 @@ Status give_back(Store& store, const Digest& pack, std::span<const PackEntry> en
 
 }  // namespace
 
-// The trash is listed before the index is asked. So an index that is ahead followed a sweep that this trash may not show:
-// it is read again. When it is still behind, its last record is lost, and there is nothing to wait for.
+// The trash is listed before the index is asked. So an index that is ahead followed a sweep that this trash may not
+// show: it is read again. When it is still behind, its last record is lost, and there is nothing to wait for.
 Result<std::shared_ptr<const Trash>> follow_sweeps(Store& store) {
   std::optional<std::uint64_t> seen;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {

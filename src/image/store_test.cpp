@@ -143,6 +143,22 @@ TEST_F(StoreTest, TakesASegmentForWholeOnlyWhileItHasItsChunks) {
   EXPECT_EQ(writer->append_known_segment(0, segment).error().code(), Code::kNotFound);
 }
 
+TEST_F(StoreTest, LentBytesGiveTheImageThatCopiedOnesGive) {
+  const Disk disk = random_disk(31, 9u << 20);
+  const std::span<const std::byte> bytes(disk);
+  const Digest root = write_disk(*store_, disk).value().root;
+  const auto writer = ImageWriter::begin(*store_, disk.size(), {.label = "lent", .threads = 2}).value();
+  // Not where grains or chunks end, and longer than a batch.
+  ASSERT_OK(writer->append_lent(bytes.first(5000000)));
+  ASSERT_OK(writer->append_lent(bytes.subspan(5000000, 77)));
+  ASSERT_FALSE(writer->at_chunk_boundary());
+  const Disk elsewhere(bytes.begin() + 5000077, bytes.end());
+  EXPECT_EQ(writer->append_lent(elsewhere).error().code(), Code::kInvalidArgument);
+  ASSERT_OK(writer->append_data(std::span(elsewhere).first(3000000)));
+  ASSERT_OK(writer->append_data(std::span(elsewhere).subspan(3000000)));
+  EXPECT_EQ(writer->finish().value().root, root);
+}
+
 TEST_F(StoreTest, TakesOverAChunkUnreadOnlyWhereAChunkMayBegin) {
   const Disk disk = random_disk(8, 2u << 20);
   const auto parent = write_disk(*store_, disk).value();

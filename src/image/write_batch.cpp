@@ -11,11 +11,14 @@ std::size_t stored_bytes_max() { return compress_bound(Batch::kPlainMax) + compr
 }  // namespace
 
 Batch::Batch()
-    : plain(std::make_unique_for_overwrite<std::byte[]>(kPlainMax)),
-      stored(std::make_unique_for_overwrite<std::byte[]>(stored_bytes_max())) {}
+    : own(std::make_unique_for_overwrite<std::byte[]>(kPlainMax)),
+      stored(std::make_unique_for_overwrite<std::byte[]>(stored_bytes_max())) {
+  clear();
+}
 
 void Batch::clear() {
   pieces.clear();
+  plain = own.get();
   plain_used = 0;
 }
 

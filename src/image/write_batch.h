@@ -43,19 +43,21 @@ struct Batch {
 
   Batch();
   std::span<const std::byte> plain_of(const Piece& piece) const {
-    return {plain.get() + piece.plain_at, static_cast<std::size_t>(piece.disk_bytes)};
+    return {plain + piece.plain_at, static_cast<std::size_t>(piece.disk_bytes)};
   }
   std::span<const std::byte> stored_of(const Piece& piece) const {
     if (piece.codec == Codec::kRaw) return plain_of(piece);
     return {stored.get() + piece.stored_at, piece.stored_bytes};
   }
+  bool is_lent() const { return plain != own.get(); }
   bool is_full() const { return plain_used == kPlainMax || pieces.size() >= kPiecesMax; }
   void clear();
 
   std::uint64_t number = 0;  // in disk order, from 0
   std::vector<Piece> pieces;
-  std::unique_ptr<std::byte[]> plain;
+  const std::byte* plain;  // own memory, or the caller's that is lent
   std::size_t plain_used = 0;
+  std::unique_ptr<std::byte[]> own;
   std::unique_ptr<std::byte[]> stored;
 };
 
