@@ -28,6 +28,7 @@ using namespace atelier::cli;
 int finish(ExitCode code) {
   // Output that did not arrive (a full disk) is a failure as well.
   const bool is_written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!is_written) fmt::print(stderr, "atelier: The output could not be written. Is the disk full?\n");
   return static_cast<int>(is_written || code != ExitCode::kOk ? code : ExitCode::kFailed);
 }
 
