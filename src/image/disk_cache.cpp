@@ -21,6 +21,7 @@
 namespace atelier::image {
 namespace {
 
+constexpr std::string_view kWriting = "write the cache file";
 constexpr std::string_view kMagic = "ATCACHE1";
 constexpr std::uint32_t kPageBytes = 4096;
 constexpr std::uint32_t kRegionBytes = 4u << 20;
@@ -40,17 +41,6 @@ std::uint32_t page_end(std::uint32_t offset) { return (offset + kPageBytes - 1) 
 std::uint32_t region_count(std::uint64_t bytes_max) {
   const std::uint64_t regions = bytes_max > kPageBytes ? (bytes_max - kPageBytes) / kRegionBytes : 0;
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(regions, kRegionsMin, kRegionsMax));
-}
-
-Status write_at(int fd, std::uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return fail(errno_error(errno, "write the cache file"));
-    offset += static_cast<std::uint64_t>(count);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
-  return {};
 }
 
 }  // namespace
@@ -90,7 +80,7 @@ Status DiskCache::begin_file() {
       ::ftruncate(file_.get(), static_cast<off_t>(bytes_max)) != 0) {
     return fail(errno_error(errno, "shorten the cache file"));
   }
-  return is_ours ? Status{} : write_at(file_.get(), 0, page);
+  return is_ours ? Status{} : write_at(file_.get(), 0, page, kWriting);
 }
 
 Status DiskCache::scan() {
@@ -241,14 +231,14 @@ void DiskCache::empty_region(Region& region) {
 Status DiskCache::write(const Digest& id, const Reservation& reservation, std::span<const std::byte> bytes) const {
   const Place& place = reservation.place;
   const std::uint64_t start = region_start(place.region);
-  TRY(write_at(file_.get(), start + place.offset, bytes));
+  TRY(write_at(file_.get(), start + place.offset, bytes, kWriting));
   std::vector<std::byte> entry;
   entry.reserve(kEntryBytes);
   put_digest(entry, id);
   put_number(entry, place.offset);
   put_number(entry, place.bytes);
   put_number(entry, place.filling);
-  return write_at(file_.get(), start + std::uint64_t{reservation.entry} * kEntryBytes, entry);
+  return write_at(file_.get(), start + std::uint64_t{reservation.entry} * kEntryBytes, entry, kWriting);
 }
 
 // The disk is full or fails. What the file holds stays of use; when it cannot grow, regions it has are filled again.
