@@ -44,7 +44,7 @@ class Server {
     owner_ = ::getpid();
   }
   ~Server() {
-    if (owner_ != ::getpid()) return;  // a forked child of a test
+    if (owner_ != ::getpid() || pid_ <= 1) return;  // a forked child of a test; 0 would be everybody
     ::kill(pid_, SIGINT);
     for (int i = 0; i < 500 && ::kill(pid_, 0) == 0; ++i) ::usleep(10'000);
   }

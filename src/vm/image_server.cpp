@@ -134,8 +134,8 @@ Status ImageServer::ensure_running() {
 Result<pid_t> ImageServer::launch(const std::vector<std::string>& arguments) {
   const pid_t pid = TRY(start_detached({.arguments = arguments, .confinement = {}}, options_.log_file));
   const auto deadline = Clock::now() + options_.start_timeout;
-  std::error_code ignored;
-  while (!std::filesystem::exists(options_.pid_file, ignored)) {  // nbdkit writes it once it listens
+  // nbdkit makes it once it listens, and then writes its number.
+  while (!find_server(options_.pid_file)) {
     if (!process_facts(pid)) {
       log::error("the image server {} ended at once; see {}", options_.socket.string(), options_.log_file.string());
       return fail(Code::kUnavailable, "The image server did not start; the server's log says why.");

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -39,9 +40,17 @@ class ImageServerTest : public ::testing::Test {
             .threads = 2,
             .watch = ImageServer::Watch::kNone};
   }
+  // 0 while there is none.
   pid_t pid() const {
     pid_t number = 0;
     std::ifstream(folder_ / "nbd.pid") >> number;
+    return number;
+  }
+  // Kills the server; gives the number that it had.
+  pid_t kill_server() const {
+    const pid_t number = pid();
+    if (number <= 1) throw std::logic_error("There is no server to kill.");  // 0 would be everybody
+    ::kill(number, SIGKILL);
     return number;
   }
   static std::string size_of(const NbdDisk& disk) {
@@ -75,8 +84,7 @@ TEST_F(ImageServerTest, OutlivesUsAndIsTakenOver) {
 TEST_F(ImageServerTest, StartsAgainWhenItDied) {
   const auto server = ImageServer::open(options());
   ASSERT_TRUE(server.has_value());
-  const pid_t before = pid();
-  ::kill(before, SIGKILL);  // leaves socket and pid file behind
+  const pid_t before = kill_server();  // leaves socket and pid file behind
   wait_until_gone(before);
   ASSERT_TRUE((*server)->ensure_running().has_value());
   EXPECT_NE(pid(), before);
@@ -89,8 +97,7 @@ TEST_F(ImageServerTest, TheWatchStartsItAgainUnasked) {
   watched.watch_interval = std::chrono::milliseconds(10);
   const auto server = ImageServer::open(watched);
   ASSERT_TRUE(server.has_value());
-  const pid_t before = pid();
-  ::kill(before, SIGKILL);
+  const pid_t before = kill_server();
   while (pid() == before || pid() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_TRUE((*server)->ensure_running().has_value());
   EXPECT_EQ(size_of((*server)->disk("one", 8192)), "8192\n");
