@@ -226,7 +226,8 @@ TEST_F(SweepTest, LeavesADamagedPackOfWhichLittleIsInUseWhereItIs) {
   ASSERT_OK(report);
   ASSERT_FALSE(report->clean());
   EXPECT_EQ(report->problems[0].object, damaged);
-  for (const Digest& pack : report->rewritten) EXPECT_NE(pack_name(pack), damaged);
+  ASSERT_EQ(plan.rewritten.size(), 2u);
+  EXPECT_TRUE(report->rewritten.empty());  // the other one is so small that it comes out as it went in
   EXPECT_EQ(report->dead, plan.dead);
   EXPECT_TRUE(std::filesystem::exists(path() / damaged));
   EXPECT_EQ(read_disk(*store_, root).error().code(), Code::kDataLoss);
